@@ -1,0 +1,131 @@
+"""The project's checks: `nox` runs them all, `nox -s NAME` runs one, and what follows `--` goes to pytest.
+
+Each session makes its own environment with pip, so that it proves what an install of that kind can do.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "virtualenv"
+nox.options.sessions = ["lint", "minimal", "oldest", "tests", "doctest", "examples", "cupy", "build"]
+
+ROOT = Path(__file__).parent
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+DEPENDENCIES: list[str] = PYPROJECT["project"]["dependencies"]
+EXTRAS: dict[str, list[str]] = PYPROJECT["project"]["optional-dependencies"]
+
+# Two pytest workers share two cores: one thread each keeps their matrix products from fighting.
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+# These two files have a session each.
+SUITE = ["--ignore=tests/test_cupy_fallback.py", "--ignore=tests/test_examples.py"]
+
+
+def group(*names: str) -> tuple[str, ...]:
+    """What the named dependency groups of pyproject.toml install."""
+    return nox.project.dependency_groups(PYPROJECT, *names)
+
+
+def lowest(requirements: list[str]) -> list[str]:
+    """The same requirements, each pinned to the release series of its lower bound."""
+    return [requirement.replace(">=", "==") + ".*" for requirement in requirements]
+
+
+def cuda_major() -> int | None:
+    """Major version of CUDA that the driver of this machine offers, or None where no NVIDIA GPU answers."""
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return None
+    count, version = ctypes.c_int(), ctypes.c_int()
+    if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)) or not count.value:
+        return None
+    if driver.cuDriverGetVersion(ctypes.byref(version)):
+        return None
+    return version.value // 1000
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check rules, format and types."""
+    session.install("-e", ".", *group("lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("mypy")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the whole suite on numpy, array-api-strict, torch and jax, with the comparisons with PyTorch."""
+    session.install("-e", ".[examples,jax]", *group("test", "parity"))
+    session.run("pytest", "-n", "2", *SUITE, *session.posargs, env=ONE_THREAD)
+
+
+@nox.session
+def minimal(session: nox.Session) -> None:
+    """Run what needs no more than the hard dependencies; `nox -P 3.13 -s minimal` takes another Python."""
+    session.install("-e", ".", *group("test"))
+    session.run("pytest", "-n", "2", *SUITE, *session.posargs, env=ONE_THREAD)
+
+
+@nox.session
+def oldest(session: nox.Session) -> None:
+    """Run the suite on the oldest release of every dependency that pyproject.toml admits (but PyTorch's)."""
+    extras = [requirement for extra in ("examples", "jax") for requirement in EXTRAS[extra]]
+    session.install("-e", ".", *lowest(DEPENDENCIES + extras), *group("test"))
+    session.run("pytest", "-n", "2", *SUITE, *session.posargs, env=ONE_THREAD)
+
+
+@nox.session
+def doctest(session: nox.Session) -> None:
+    """Run the examples in the docstrings."""
+    session.install("-e", ".[plot]", *group("test"))
+    session.run("pytest", "--doctest-modules", "portanet", *session.posargs)
+
+
+@nox.session
+def examples(session: nox.Session) -> None:
+    """Run each script of examples/ for a few epochs on numpy, torch, jax and array-api-strict."""
+    session.install("-e", ".[examples,jax]", *group("test", "parity"))
+    session.run("pytest", "-n", "2", "tests/test_examples.py", *session.posargs, env=ONE_THREAD)
+
+
+@nox.session
+def cupy(session: nox.Session) -> None:
+    """Run the whole suite on CuPy where a GPU answers; elsewhere, prove the fallback with the real wheel."""
+    major = cuda_major()
+    if major is None:
+        wheel = [requirement.replace("[ctk]", "") for requirement in EXTRAS["cuda13"]]
+        session.install("-e", ".", *wheel, *group("test"))
+        session.run("pytest", "tests/test_cupy_fallback.py", *session.posargs)
+    else:
+        session.install("-e", f".[{'cuda13' if major >= 13 else 'cuda12'},examples]", *group("test"))
+        session.run("pytest", "--backend", "cupy", "--ignore=tests/test_cupy_fallback.py", *session.posargs)
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build the wheel and use it, from a folder where the sources cannot be seen."""
+    folder = Path(session.create_tmp()).resolve()
+    for stale in folder.glob("*.whl"):
+        stale.unlink()
+    session.run("python", "-m", "pip", "wheel", "--no-deps", "--wheel-dir", str(folder), ".")
+    (wheel,) = folder.glob("*.whl")
+    session.install("--force-reinstall", str(wheel))
+    with session.chdir(folder):
+        session.run("python", "-m", "portanet", "info")
+        session.install(*group("test"))
+        session.run(
+            "python",
+            "-m",
+            "pytest",
+            *("-o", "pythonpath="),
+            *("-p", "no:cacheprovider"),
+            str(ROOT / "tests" / "test_packaging.py"),
+            *session.posargs,
+        )
