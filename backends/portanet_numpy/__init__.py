@@ -1,0 +1,44 @@
+"""The NumPy backend: always there, and the one that others are measured against.
+
+NumPy's main namespace follows the standard since version 2, so no compatibility layer is imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from portanet.backend import Backend, Kernel
+from portanet.dtypes import Device
+from portanet.protocols import Array
+from portanet_numpy.kernels import KERNELS
+
+__all__ = ["NumPyBackend", "backend"]
+
+
+@dataclass(eq=False, repr=False)
+class NumPyBackend(Backend):
+    """NumPy arrays on the host."""
+
+    name: str = "numpy"
+    library: str = "numpy"
+    kernels: Mapping[str, Kernel] = field(default_factory=lambda: KERNELS)
+
+    def array_types(self) -> tuple[type, ...]:
+        """NumPy's arrays, and the scalars that its reductions return."""
+        xp = self.namespace
+        return (xp.ndarray, xp.generic)
+
+    def device_of(self, array: Array) -> Device:
+        """Always the host."""
+        return _HOST
+
+    def to_host(self, array: Array) -> Any:
+        """The array itself."""
+        return array
+
+
+_HOST = Device("numpy", "cpu")
+
+backend = NumPyBackend()

@@ -1,0 +1,125 @@
+"""Datasets: anything with a length whose samples can be asked for by number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
+
+from portanet.errors import DataError
+from portanet.protocols import Array
+from portanet.tensor import Tensor, asarray
+
+__all__ = ["BatchedDataset", "Dataset", "TensorDataset"]
+
+
+class Dataset:
+    """The base class of datasets: define ``__len__`` and ``__getitem__(index)``.
+
+    Anything that has both will do; inheriting is optional.
+    """
+
+    def __len__(self) -> int:
+        raise NotImplementedError(f"{type(self).__name__} must define __len__().")
+
+    def __getitem__(self, index: int) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} must define __getitem__(index).")
+
+
+@runtime_checkable
+class BatchedDataset(Protocol):
+    """A dataset that can give many samples at once."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, indices: Any) -> Any:
+        """The samples at the given numbers, stacked; ``indices`` is a slice or a host array of integers."""
+        ...
+
+
+class TensorDataset(Dataset):
+    """Samples along the first axis of one or more arrays.
+
+    Parameters
+    ----------
+    *arrays : Tensor, array or nested sequence
+        All of the same length. NumPy arrays stay on the host until a batch is taken from them.
+
+    Raises
+    ------
+    DataError
+        If there is none, one has no axis, or their lengths differ.
+
+    Examples
+    --------
+    >>> dataset = pn.data.TensorDataset(pn.zeros((3, 2)), pn.arange(3))
+    >>> len(dataset), dataset[2]
+    (3, (Tensor([0., 0.]), Tensor(2)))
+    """
+
+    def __init__(self, *arrays: Any) -> None:
+        if not arrays:
+            raise DataError("arrays: expected at least one array, got none.")
+        self.arrays: tuple[Array, ...] = tuple(
+            asarray(array) if isinstance(array, (list, tuple)) else array for array in arrays
+        )
+        for position, array in enumerate(self.arrays):
+            shape = getattr(array, "shape", None)
+            if shape is None:
+                raise DataError(
+                    f"arrays: number {position + 1} is a {type(array).__name__}, not an array. Convert it with portanet.asarray(...)."
+                )
+            if not shape:
+                raise DataError(f"arrays: number {position + 1} is a single number; samples lie along the first axis.")
+        lengths = [int(array.shape[0]) for array in self.arrays]
+        if len(set(lengths)) > 1:
+            raise DataError(f"arrays: expected the same number of samples in each, got {lengths}.")
+        self._length = lengths[0]
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: int | slice) -> tuple[Any, ...]:
+        return tuple(asarray(array[index]) for array in self.arrays)
+
+    def batch(self, indices: Any) -> tuple[Tensor, ...]:
+        """The samples at the given numbers, as Tensors of the backend in use (or where a Tensor was already)."""
+        return tuple(_rows(array, indices) for array in self.arrays)
+
+
+def _rows(array: Array, indices: Any) -> Tensor:
+    if not isinstance(array, Tensor):
+        return asarray(array[indices])
+    if not isinstance(indices, slice):
+        indices = asarray(indices, device=array.device)
+    return array.detach()[indices]
+
+
+def stack_samples(samples: Sequence[Any]) -> Any:
+    """Join samples into a batch: Tensors, arrays and numbers along a new first axis; tuples, lists and dicts part by part.
+
+    Raises
+    ------
+    DataError
+        If the samples differ in shape or structure.
+    """
+    first = samples[0]
+    if isinstance(first, (tuple, list)):
+        if any(not isinstance(sample, (tuple, list)) or len(sample) != len(first) for sample in samples):
+            raise DataError("collate: the samples of a batch have different numbers of parts.")
+        return tuple(stack_samples([sample[i] for sample in samples]) for i in range(len(first)))
+    if isinstance(first, dict):
+        if any(not isinstance(sample, dict) or set(sample) != set(first) for sample in samples):
+            raise DataError("collate: the samples of a batch have different keys.")
+        return {key: stack_samples([sample[key] for sample in samples]) for key in first}
+    if isinstance(first, (str, bytes)):
+        return list(samples)
+    if hasattr(first, "shape") and first.shape != ():
+        shapes = {tuple(sample.shape) for sample in samples}
+        if len(shapes) > 1:
+            raise DataError(
+                f"collate: the samples of a batch have different shapes, {sorted(shapes)}. Pad them, or pass collate_fn."
+            )
+        return asarray(first.__array_namespace__().stack(list(samples)))
+    if hasattr(first, "shape"):
+        return asarray([sample.item() for sample in samples], dtype=asarray(first).dtype)
+    return asarray(list(samples))

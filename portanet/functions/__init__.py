@@ -1,0 +1,3 @@
+"""The standard's functions, one file per chapter; ``portanet`` holds them all."""
+
+from __future__ import annotations

@@ -1,0 +1,261 @@
+"""The recorded graph and the walk back through it.
+
+Each result of a recorded op has a :class:`Node`; each Tensor that wants a gradient and was not computed has a :class:`Leaf`.
+Both carry an ``order``, a number that grows with time, so every consumer of a result is newer than the result. The walk
+takes the newest pending node first: when a node's turn comes, all that flows into it has arrived. No recursion, no sorting pass.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from heapq import heappop, heappush
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from portanet.errors import GraphFreedError, OverwrittenError
+from portanet.protocols import Array, Namespace, Op, Vjp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from portanet.backend import Backend
+
+__all__ = ["HookHandle", "Leaf", "Node", "Version", "enable_grad", "is_grad_enabled", "no_grad"]
+
+_next_order = count().__next__
+_grad_enabled: ContextVar[bool] = ContextVar("portanet_grad_enabled", default=True)
+
+is_grad_enabled: Callable[[], bool] = _grad_enabled.get
+
+
+@contextmanager
+def _grad_mode(enabled: bool) -> Iterator[None]:
+    token = _grad_enabled.set(enabled)
+    try:
+        yield
+    finally:
+        _grad_enabled.reset(token)
+
+
+def no_grad() -> Any:
+    """Record nothing inside the ``with`` block (or the decorated function).
+
+    Examples
+    --------
+    >>> x = pn.Tensor([1.0], requires_grad=True)
+    >>> with pn.no_grad():
+    ...     y = x * 2
+    >>> y.requires_grad
+    False
+    """
+    return _grad_mode(False)
+
+
+def enable_grad() -> Any:
+    """Record again inside the ``with`` block (or the decorated function), within :func:`no_grad`."""
+    return _grad_mode(True)
+
+
+class Version:
+    """Counts the in-place writes to one piece of memory; Tensors that share the memory share the counter."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
+class HookHandle:
+    """What registering a hook returns; :meth:`remove` takes the hook away again."""
+
+    __slots__ = ("_hooks", "_key")
+    _next_key = count().__next__
+
+    def __init__(self, hooks: dict[int, Any], hook: Any) -> None:
+        self._hooks = hooks
+        self._key = HookHandle._next_key()
+        hooks[self._key] = hook
+
+    def remove(self) -> None:
+        """Remove the hook; a second call does nothing."""
+        self._hooks.pop(self._key, None)
+
+
+class Leaf:
+    """Where gradients of one Tensor arrive that was not computed from others."""
+
+    __slots__ = ("hooks", "order", "tensor")
+    is_leaf = True
+
+    def __init__(self, tensor: Any) -> None:
+        self.tensor = weakref.ref(tensor)
+        self.order = _next_order()
+        self.hooks: dict[int, Any] | None = None
+
+
+class Node:
+    """One recorded op: its operands, where they came from, and its vjps (None once freed)."""
+
+    __slots__ = ("backend", "hooks", "op", "operands", "options", "order", "parents", "versions", "vjps", "xp")
+    is_leaf = False
+
+    def __init__(
+        self,
+        op: Op,
+        backend: Backend,
+        xp: Namespace,
+        operands: Any,
+        parents: Any,
+        options: Mapping[str, Any],
+        vjps: tuple[Vjp | None, ...],
+        versions: list[tuple[Version, int]] | None,
+    ) -> None:
+        self.op = op
+        self.backend = backend
+        self.xp = xp
+        self.operands = operands
+        self.parents = parents
+        self.options = options
+        self.vjps: tuple[Vjp | None, ...] | None = vjps
+        self.versions = versions
+        self.order = _next_order()
+        self.hooks: dict[int, Any] | None = None
+
+    def free(self) -> None:
+        """Let go of the closures, the operands and the way back."""
+        self.vjps = self.operands = self.parents = self.versions = None
+
+    def check_intact(self) -> None:
+        """Raise if the closures are gone, or hold an array that was overwritten."""
+        name = self.op.__name__
+        if self.vjps is None:
+            raise GraphFreedError(
+                f"backward: the graph through {name!r} was freed by an earlier backward pass. Pass retain_graph=True to "
+                "the earlier call, or run the forward pass again."
+            )
+        if self.versions is not None:
+            for version, seen in self.versions:
+                if version.count != seen:
+                    raise OverwrittenError(
+                        f"backward: an operand of {name!r} was overwritten after the forward pass (by an optimizer step or "
+                        "load_state_dict), so its gradient would be wrong. Call backward before the write, or run the "
+                        "forward pass again."
+                    )
+
+
+def unbroadcast(xp: Namespace, cotangent: Array, shape: tuple[int, ...]) -> Array:
+    """Sum a cotangent over the axes along which an operand of ``shape`` was repeated."""
+    added = cotangent.ndim - len(shape)
+    repeated = tuple(range(added)) + tuple(
+        axis + added for axis, size in enumerate(shape) if size == 1 and cotangent.shape[axis + added] != 1
+    )
+    if repeated:
+        cotangent = xp.sum(cotangent, axis=repeated, keepdims=True, dtype=cotangent.dtype)
+    return xp.reshape(cotangent, shape)
+
+
+def walk_back(
+    seeds: Iterable[tuple[Node | Leaf, Array]],
+    *,
+    keep: bool,
+    wrap: Callable[[Array], Any],
+    unwrap: Callable[[Any], Array],
+    targets: frozenset[int] | None = None,
+    rerun: Callable[[Node], tuple[Namespace, Any, tuple[Vjp | None, ...]]] | None = None,
+) -> dict[int, Array]:
+    """Carry cotangents from ``seeds`` back through the graph.
+
+    Parameters
+    ----------
+    seeds
+        Where to start, each with its cotangent.
+    keep
+        Keep closures for a further pass; otherwise each node is freed as it is passed.
+    wrap, unwrap
+        From an array to the Tensor that hooks and ``.grad`` see, and back.
+    targets
+        Orders of the nodes whose cotangents are wanted. Nothing older is visited and no ``.grad`` is touched.
+        None: every leaf accumulates its cotangent into its Tensor's ``.grad``, once the whole walk has succeeded.
+    rerun
+        Given for higher-order gradients: runs a node's op again on Tensors and returns their namespace, those Tensors and
+        the vjps, so that the walk itself is recorded. Cotangents are Tensors then.
+
+    Returns
+    -------
+    dict
+        The cotangents of the targets by their order.
+    """
+    pending: dict[int, Node | Leaf] = {}
+    cotangents: dict[int, Array] = {}
+    heap: list[int] = []
+    for start, cotangent in seeds:
+        order = start.order
+        if order in pending:
+            cotangents[order] = cotangents[order] + cotangent
+        else:
+            pending[order] = start
+            cotangents[order] = cotangent
+            heappush(heap, -order)
+    oldest_wanted = min(targets, default=-1) if targets is not None else -1
+    wanted: dict[int, Array] = {}
+    arrived: list[tuple[Leaf, Array]] = []
+
+    while heap:
+        order = -heappop(heap)
+        if order < oldest_wanted:
+            break
+        node = pending.pop(order)
+        cotangent = cotangents.pop(order)
+        if node.hooks:
+            cotangent = _run_hooks(node.hooks, cotangent, wrap, unwrap)
+        if targets is not None and order in targets:
+            wanted[order] = cotangent
+        if node.is_leaf:
+            if targets is None:
+                arrived.append((node, cotangent))  # type: ignore[arg-type]
+            continue
+        assert isinstance(node, Node)
+        if node.vjps is None or node.versions is not None:
+            node.check_intact()
+        xp, operands, vjps = (node.xp, node.operands, node.vjps) if rerun is None else rerun(node)
+        for parent, vjp, operand in zip(node.parents, vjps, operands):  # type: ignore[arg-type]
+            if parent is None or vjp is None:
+                continue
+            contribution = vjp(cotangent)
+            if contribution.shape != operand.shape:
+                contribution = unbroadcast(xp, contribution, operand.shape)
+            if contribution.dtype != operand.dtype:
+                contribution = xp.astype(contribution, operand.dtype)
+            order = parent.order
+            if order in pending:
+                cotangents[order] = cotangents[order] + contribution
+            else:
+                pending[order] = parent
+                cotangents[order] = contribution
+                heappush(heap, -order)
+        if not keep:
+            node.free()
+
+    for leaf, cotangent in arrived:
+        tensor = leaf.tensor()
+        if tensor is not None:
+            tensor.accumulate_grad(wrap(cotangent))
+    return wanted
+
+
+def _run_hooks(
+    hooks: dict[int, Any], cotangent: Array, wrap: Callable[[Array], Any], unwrap: Callable[[Any], Array]
+) -> Array:
+    for hook in list(hooks.values()):
+        replaced = hook(wrap(cotangent))
+        if replaced is not None:
+            if replaced.shape != cotangent.shape:
+                raise ValueError(
+                    f"hook: expected a gradient of shape {tuple(cotangent.shape)}, got {tuple(replaced.shape)}. "
+                    "Return None to leave the gradient as it is."
+                )
+            cotangent = unwrap(replaced)
+    return cotangent

@@ -1,0 +1,106 @@
+"""Weights as one safetensors file, which PyTorch's own loader reads, too."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from portanet.errors import CheckpointError
+from portanet.functions.inspection import to_host
+from portanet.protocols import Array
+from portanet.tensor import Tensor, as_native, wrap
+
+__all__ = ["load", "save"]
+
+
+def save(state_dict: Mapping[str, Array], path: str | os.PathLike[str]) -> None:
+    """Write Tensors or arrays by name as a safetensors file.
+
+    The file is written under another name beside ``path``, flushed to disk and then renamed, so that ``path`` is at every moment either
+    what it was or complete.
+
+    Parameters
+    ----------
+    state_dict : mapping of str to Tensor or array
+        What ``Module.state_dict()`` gives.
+    path : str or path
+        Where to, by custom ending in ``.safetensors``.
+
+    Raises
+    ------
+    TypeError
+        If a value is no array.
+    OSError
+        If the file cannot be written; an old file at ``path`` is then unharmed.
+    """
+    from safetensors.numpy import save as to_bytes
+
+    if not isinstance(state_dict, Mapping):
+        raise TypeError(
+            f"state_dict: expected a mapping of names to Tensors, got {type(state_dict).__name__}. Pass model.state_dict()."
+        )
+    arrays = {}
+    for name, value in state_dict.items():
+        if not isinstance(name, str) or not hasattr(value, "shape"):
+            raise TypeError(
+                f"state_dict: expected names and Tensors, got {name!r}: {type(value).__name__}. Pass model.state_dict()."
+            )
+        host = to_host(value)
+        # safetensors writes the memory as it lies, which is wrong for a transposed or broadcast array.
+        arrays[name] = host if host.flags.c_contiguous else host.copy(order="C")
+    target = Path(path)
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(to_bytes(arrays))
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def load(path: str | os.PathLike[str], *, device: Any = None) -> dict[str, Tensor]:
+    """Read a safetensors file.
+
+    Parameters
+    ----------
+    path : str or path
+        A file that :func:`save` or any other library wrote.
+    device : Device or str, optional
+        Where to; default: the backend in use.
+
+    Returns
+    -------
+    dict of str to Tensor
+        For ``Module.load_state_dict``.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is damaged or is no safetensors file.
+    FileNotFoundError
+        If there is none.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as from_bytes
+
+    content = Path(path).read_bytes()
+    try:
+        arrays = from_bytes(content)
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"path: {os.fspath(path)} is damaged or is not a safetensors file ({error}). Nothing was loaded."
+        ) from error
+    return {name: wrap(as_native(array, None, device, None)) for name, array in arrays.items()}

@@ -1,0 +1,256 @@
+"""Layers, activations and losses as functions: of Tensors, and of raw arrays, which record nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from portanet.backend import require_backend_of
+from portanet.errors import DataError, DTypeError, OptionError, ShapeError
+from portanet.functions.elementwise import tanh
+from portanet.functions.manipulation import astype
+from portanet.ops import layers, losses
+from portanet.protocols import Array
+from portanet.tensor import lift, unwrap
+
+__all__ = [
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "cross_entropy",
+    "linear",
+    "log_softmax",
+    "mse_loss",
+    "relu",
+    "sigmoid",
+    "softmax",
+    "softplus",
+    "tanh",
+]
+
+linear = lift(layers.linear)
+relu = lift(layers.relu)
+sigmoid = lift(layers.sigmoid)
+softplus = lift(layers.softplus)
+_softmax = lift(layers.softmax)
+_log_softmax = lift(layers.log_softmax)
+_mse_loss = lift(losses.mse_loss)
+_binary_cross_entropy = lift(losses.binary_cross_entropy)
+_binary_cross_entropy_with_logits = lift(losses.binary_cross_entropy_with_logits)
+_cross_entropy = lift(losses.cross_entropy)
+_soft_cross_entropy = lift(losses.soft_cross_entropy)
+
+_REDUCTIONS = ("none", "mean", "sum")
+
+
+def softmax(input: Array, dim: int) -> Any:
+    """``exp(x) / sum(exp(x))`` along the axis ``dim``; any shape that has it.
+
+    Examples
+    --------
+    >>> pn.nn.functional.softmax(pn.zeros((1, 2)), dim=1)
+    Tensor([[0.5, 0.5]])
+    """
+    return _softmax(input, axis=dim)
+
+
+def log_softmax(input: Array, dim: int) -> Any:
+    """Logarithm of :func:`softmax`, exact where a probability underflows."""
+    return _log_softmax(input, axis=dim)
+
+
+def check_reduction(reduction: str) -> None:
+    """Raise unless ``reduction`` is none, mean or sum."""
+    if reduction not in _REDUCTIONS:
+        raise OptionError(f"reduction: expected 'none', 'mean' or 'sum', got {reduction!r}.")
+
+
+def _check_alike(input: Array, target: Array, function: str) -> None:
+    """Raise unless the target has the input's shape and data type."""
+    x, t = unwrap(input), unwrap(target)
+    backend = require_backend_of(x, "input")
+    other = require_backend_of(t, "target")
+    if x.shape != t.shape:
+        raise ShapeError(
+            f"target: {function} expects the input's shape {tuple(x.shape)}, got {tuple(t.shape)}. "
+            "Reshape one of them, for example with portanet.reshape(target, input.shape)."
+        )
+    if other is backend and x.dtype != t.dtype:
+        name = backend.dtype_of(x).name
+        raise DTypeError(
+            f"target: {function} expects the input's data type {name}, got {other.dtype_of(t).name}. "
+            f"Convert it with portanet.astype(target, portanet.{name})."
+        )
+
+
+def mse_loss(input: Array, target: Array, reduction: str = "mean") -> Any:
+    """Squared error ``(input - target) ** 2``.
+
+    Parameters
+    ----------
+    input, target : Array
+        The same shape and floating-point type.
+    reduction : str
+        ``"none"``: each element's loss; ``"mean"`` or ``"sum"`` of them.
+
+    Examples
+    --------
+    >>> pn.nn.functional.mse_loss(pn.asarray([1.0, 3.0]), pn.asarray([0.0, 0.0])).item()
+    5.0
+    """
+    check_reduction(reduction)
+    _check_alike(input, target, "mse_loss")
+    return _mse_loss(input, target, reduction=reduction)
+
+
+def binary_cross_entropy(
+    input: Array, target: Array, weight: Array | None = None, *, reduction: str = "mean"
+) -> Any:
+    """``-(target * log(input) + (1 - target) * log(1 - input))``, each logarithm at least -100.
+
+    Parameters
+    ----------
+    input : Array
+        Probabilities. :func:`binary_cross_entropy_with_logits` is exact where they round to 0 or 1.
+    target : Array
+        Between 0 and 1, of the input's shape and type.
+    weight : Array, optional
+        A factor for each element, broadcast to the input.
+    reduction : str
+        ``"none"``, ``"mean"`` or ``"sum"``.
+    """
+    check_reduction(reduction)
+    _check_alike(input, target, "binary_cross_entropy")
+    return _binary_cross_entropy(input, target, weight, reduction=reduction)
+
+
+def binary_cross_entropy_with_logits(
+    input: Array,
+    target: Array,
+    weight: Array | None = None,
+    *,
+    reduction: str = "mean",
+    pos_weight: Array | None = None,
+) -> Any:
+    """Cross entropy of ``sigmoid(input)`` and ``target``, exact for large inputs of either sign.
+
+    Parameters
+    ----------
+    input : Array
+        Logits.
+    target : Array
+        Between 0 and 1, of the input's shape and type.
+    weight : Array, optional
+        A factor for each element, broadcast to the input.
+    reduction : str
+        ``"none"``, ``"mean"`` or ``"sum"``.
+    pos_weight : Array, optional
+        A factor for the positive part of each element, broadcast to the input.
+    """
+    check_reduction(reduction)
+    _check_alike(input, target, "binary_cross_entropy_with_logits")
+    return _binary_cross_entropy_with_logits(input, target, weight, pos_weight, reduction=reduction)
+
+
+def cross_entropy(
+    input: Array,
+    target: Array,
+    weight: Array | None = None,
+    *,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Any:
+    """Cross entropy of ``softmax(input)`` and classes.
+
+    Parameters
+    ----------
+    input : Array
+        Logits of shape (classes,), (batch, classes) or (batch, classes, ...).
+    target : Array
+        Class indices: integers of the input's shape without the axis of classes. Or probabilities of the input's
+        shape and type.
+    weight : Array, optional
+        A factor for each class, shape (classes,). With class indices the mean is the weighted one.
+    ignore_index : int, default -100
+        Targets of this value count for nothing (class indices only).
+    reduction : str
+        ``"none"``, ``"mean"`` or ``"sum"``.
+    label_smoothing : float, default 0
+        How much of each target is spread evenly over all classes, from 0 to 1.
+
+    Raises
+    ------
+    ShapeError, DTypeError, OptionError
+        If the arguments do not fit together.
+    DataError
+        If a class index is out of range (checked where reading the target costs nothing, on the host).
+
+    Examples
+    --------
+    >>> logits = pn.asarray([[0.0, 0.0], [0.0, 0.0]])
+    >>> round(pn.nn.functional.cross_entropy(logits, pn.asarray([0, 1])).item(), 4)
+    0.6931
+    """
+    check_reduction(reduction)
+    if not 0.0 <= label_smoothing <= 1.0:
+        raise OptionError(f"label_smoothing: expected a number from 0 to 1, got {label_smoothing!r}.")
+    x, t = unwrap(input), unwrap(target)
+    backend = require_backend_of(x, "input")
+    other = require_backend_of(t, "target")
+    if not x.shape:
+        raise ShapeError("input: cross_entropy expects an axis of classes, got a single number.")
+    axis = 1 if len(x.shape) > 1 else 0
+    classes = x.shape[axis]
+    if weight is not None and tuple(weight.shape) != (classes,):
+        raise ShapeError(
+            f"weight: expected one factor per class, shape ({classes},), got {tuple(weight.shape)}."
+        )
+    dtype = other.dtype_of(t)
+    if dtype.is_floating and tuple(t.shape) == tuple(x.shape):
+        _check_alike(input, target, "cross_entropy with probabilities")
+        return _soft_cross_entropy(
+            input, target, weight, axis=axis, label_smoothing=label_smoothing, reduction=reduction
+        )
+    if not dtype.kind.endswith("integer"):
+        raise DTypeError(
+            f"target: cross_entropy expects class indices as integers, or probabilities of the input's shape "
+            f"{tuple(x.shape)}; got {dtype.name} of shape {tuple(t.shape)}. Convert indices with "
+            "portanet.astype(target, portanet.int64)."
+        )
+    expected = tuple(x.shape[:axis]) + tuple(x.shape[axis + 1 :])
+    if tuple(t.shape) != expected:
+        raise ShapeError(
+            f"target: for an input of shape {tuple(x.shape)} cross_entropy expects class indices of shape {expected}, "
+            f"got {tuple(t.shape)}."
+        )
+    if other.readable(t):
+        _check_classes(other.namespace, t, classes, ignore_index)
+    if dtype.kind == "unsigned integer":
+        target = astype(target, _int64_of(other, target))
+    return _cross_entropy(
+        input,
+        target,
+        weight,
+        axis=axis,
+        ignore_index=ignore_index,
+        label_smoothing=label_smoothing,
+        reduction=reduction,
+    )
+
+
+def _int64_of(backend: Any, target: Array) -> Any:
+    return backend.namespace.int64
+
+
+def _check_classes(xp: Any, target: Array, classes: int, ignore_index: int) -> None:
+    if 0 in target.shape:
+        return
+    lowest, highest = int(xp.min(target)), int(xp.max(target))
+    if 0 <= lowest and highest < classes:
+        return
+    wrong = ((target < 0) | (target >= classes)) & (target != ignore_index)
+    if bool(xp.any(wrong)):
+        found = target[wrong]
+        raise DataError(
+            f"target: class indices must be from 0 to {classes - 1}, as the input has {classes} classes; got {int(found[0])}"
+            f" ({int(found.shape[0])} out of range). ignore_index is {ignore_index}."
+        )

@@ -1,0 +1,399 @@
+"""Module: a function with parameters.
+
+A module keeps no registry. Its parameters, buffers and children are the Parameters, named buffers and Modules among its
+attributes, found when somebody asks, so there is no second list that could disagree with them.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple, TypeVar
+
+from portanet.dtypes import Device, DType
+from portanet.errors import StateDictError
+from portanet.graph import HookHandle, Version
+from portanet.nn.parameter import Parameter, UninitializedParameter
+from portanet.protocols import Array
+from portanet.tensor import Tensor, as_native, wrap
+
+__all__ = ["Module", "UnmatchedKeys", "functional_call"]
+
+M = TypeVar("M", bound="Module")
+
+
+class UnmatchedKeys(NamedTuple):
+    """What ``load_state_dict`` found not to match: names the module has alone, and names the dict has alone."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+
+class Module:
+    """The base class of layers, losses and models: assign parts as attributes and define ``forward``.
+
+    Examples
+    --------
+    >>> class Net(pn.nn.Module):
+    ...     def __init__(self):
+    ...         self.hidden = pn.nn.Linear(2, 5)
+    ...         self.out = pn.nn.Linear(5, 1)
+    ...
+    ...     def forward(self, x):
+    ...         return self.out(pn.tanh(self.hidden(x)))
+    >>> Net()
+    Net(
+      (hidden): Linear(in_features=2, out_features=5, bias=True)
+      (out): Linear(in_features=5, out_features=1, bias=True)
+    )
+    """
+
+    training: bool = True
+    _forward_hooks: dict[int, Any] | None = None
+    _forward_pre_hooks: dict[int, Any] | None = None
+    _buffer_names: dict[str, bool] | None = None
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute the output; every module defines this."""
+        raise NotImplementedError(f"{type(self).__name__} must define forward().")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._forward_pre_hooks:
+            for hook in list(self._forward_pre_hooks.values()):
+                replaced = hook(self, args)
+                if replaced is not None:
+                    args = replaced if isinstance(replaced, tuple) else (replaced,)
+        output = self.forward(*args, **kwargs)
+        if self._forward_hooks:
+            for hook in list(self._forward_hooks.values()):
+                replaced = hook(self, args, output)
+                if replaced is not None:
+                    output = replaced
+        return output
+
+    def register_forward_hook(self, hook: Callable[[Module, Any, Any], Any]) -> HookHandle:
+        """Call ``hook(module, args, output)`` after each forward; what it returns replaces the output."""
+        self._forward_hooks = self._forward_hooks or {}
+        return HookHandle(self._forward_hooks, hook)
+
+    def register_forward_pre_hook(self, hook: Callable[[Module, Any], Any]) -> HookHandle:
+        """Call ``hook(module, args)`` before each forward; what it returns replaces the arguments."""
+        self._forward_pre_hooks = self._forward_pre_hooks or {}
+        return HookHandle(self._forward_pre_hooks, hook)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(self.__dict__.get(name), Parameter):
+            if isinstance(value, Tensor) and not isinstance(value, Parameter):
+                raise TypeError(
+                    f"{type(self).__name__}.{name} is a Parameter; assign nn.Parameter(...) or None, not a Tensor, or "
+                    "it would no longer be trained."
+                )
+        elif isinstance(value, (list, tuple, dict)):
+            parts = value.values() if isinstance(value, dict) else value
+            if any(isinstance(part, (Module, Parameter)) for part in parts):
+                better = "nn.ModuleDict" if isinstance(value, dict) else "nn.ModuleList"
+                warnings.warn(
+                    f"{type(self).__name__}.{name} is a plain {type(value).__name__}, so the modules and parameters in it are "
+                    f"not part of the model and would not be trained. Use {better}.",
+                    stacklevel=2,
+                )
+        object.__setattr__(self, name, value)
+
+    # Its parts
+
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """Own a Tensor that is saved and moved with the module but not trained.
+
+        Parameters
+        ----------
+        name : str
+            The attribute's name.
+        tensor : Tensor or None
+            Its value.
+        persistent : bool, default True
+            Whether it belongs to the state dict.
+        """
+        if tensor is not None and not isinstance(tensor, Tensor):
+            raise TypeError(
+                f"tensor: expected a Tensor or None, got {type(tensor).__name__}. Use portanet.asarray(...)."
+            )
+        if tensor is not None and tensor._version is None:
+            tensor._version = Version()
+        self._buffer_names = {**(self._buffer_names or {}), name: persistent}
+        object.__setattr__(self, name, tensor)
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """The modules among the attributes, by name."""
+        return ((name, value) for name, value in vars(self).items() if isinstance(value, Module))
+
+    def children(self) -> Iterator[Module]:
+        """The modules among the attributes."""
+        return (child for _, child in self.named_children())
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """This module and all below it, by dotted name; each once."""
+        seen: set[int] = set()
+        stack = [(prefix, self)]
+        while stack:
+            name, module = stack.pop()
+            if id(module) in seen:
+                continue
+            seen.add(id(module))
+            yield name, module
+            stack.extend(reversed([(_join(name, part), child) for part, child in module.named_children()]))
+
+    def modules(self) -> Iterator[Module]:
+        """This module and all below it."""
+        return (module for _, module in self.named_modules())
+
+    def named_parameters(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Parameter]]:
+        """All parameters by dotted name; a shared one once."""
+        seen: set[int] = set()
+        for module_name, module in self.named_modules(prefix) if recurse else [(prefix, self)]:
+            for name, value in vars(module).items():
+                if isinstance(value, Parameter) and id(value) not in seen:
+                    seen.add(id(value))
+                    yield _join(module_name, name), value
+
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        """All parameters; a shared one once."""
+        return (parameter for _, parameter in self.named_parameters(recurse=recurse))
+
+    def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Tensor]]:
+        """All buffers by dotted name; a shared one once."""
+        seen: set[int] = set()
+        for module_name, module in self.named_modules(prefix) if recurse else [(prefix, self)]:
+            for name in module._buffer_names or ():
+                value = vars(module)[name]
+                if value is not None and id(value) not in seen:
+                    seen.add(id(value))
+                    yield _join(module_name, name), value
+
+    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
+        """All buffers; a shared one once."""
+        return (buffer for _, buffer in self.named_buffers(recurse=recurse))
+
+    def get_submodule(self, target: str) -> Module:
+        """The module at a dotted name; the empty name means this one."""
+        module = self
+        for part in target.split(".") if target else ():
+            child = vars(module).get(part)
+            if not isinstance(child, Module):
+                raise AttributeError(f"{type(module).__name__} has no module named {part!r} (of {target!r}).")
+            module = child
+        return module
+
+    def _slots(self, prefix: str = "") -> Iterator[tuple[str, Module, str, Tensor]]:
+        """Every place of the state dict: dotted name, owner, attribute, value. Shared Tensors come at each of their places."""
+        own = vars(self)
+        for name, value in own.items():
+            if isinstance(value, Parameter):
+                yield _join(prefix, name), self, name, value
+        for name, persistent in (self._buffer_names or {}).items():
+            if persistent and own[name] is not None:
+                yield _join(prefix, name), self, name, own[name]
+        for name, child in self.named_children():
+            yield from child._slots(_join(prefix, name))
+
+    # Its state
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """All parameters and persistent buffers by dotted name, with PyTorch's names and layouts, detached from the graph.
+
+        The Tensors share memory with the module's: save or clone them before training goes on.
+        """
+        return {name: value.detach() for name, _, _, value in self._slots()}
+
+    def load_state_dict(self, state_dict: Mapping[str, Array], strict: bool = True) -> UnmatchedKeys:
+        """Take over parameters and buffers; nothing is changed unless all fit.
+
+        Parameters
+        ----------
+        state_dict : mapping of str to Tensor or array
+            Arrays of any library; they are converted to each parameter's backend, device and data type.
+        strict : bool, default True
+            Raise for missing and unexpected names, too; shapes must always fit.
+
+        Returns
+        -------
+        UnmatchedKeys
+            ``missing_keys`` and ``unexpected_keys``, both empty if ``strict``.
+
+        Raises
+        ------
+        StateDictError
+            Naming every missing, unexpected and misshapen key.
+        """
+        if not isinstance(state_dict, Mapping):
+            raise StateDictError(
+                f"state_dict: expected a mapping of names to Tensors, got {type(state_dict).__name__}."
+            )
+        places = {name: value for name, _, _, value in self._slots()}
+        missing = [name for name in places if name not in state_dict]
+        unexpected = [name for name in state_dict if name not in places]
+        misshapen = []
+        for name, place in places.items():
+            if name in state_dict and not isinstance(place, UninitializedParameter):
+                came = getattr(state_dict[name], "shape", None)
+                if came is None or tuple(came) != place.shape:
+                    misshapen.append(
+                        f"{name} (expected {place.shape}, got {came if came is None else tuple(came)})"
+                    )
+        complaints = []
+        if strict and missing:
+            complaints.append(f"missing: {', '.join(missing)}")
+        if strict and unexpected:
+            complaints.append(f"unexpected: {', '.join(unexpected)}")
+        if misshapen:
+            complaints.append(f"wrong shape: {', '.join(misshapen)}")
+        if complaints:
+            hint = " Pass strict=False to load only what matches." if not misshapen else ""
+            raise StateDictError(
+                f"state_dict does not fit {type(self).__name__}. {'; '.join(complaints)}.{hint} Nothing was changed."
+            )
+        incoming = {}
+        for name, place in places.items():
+            if name in state_dict:
+                lazy = isinstance(place, UninitializedParameter)
+                dtype, device = place.wanted if lazy else (place.dtype, place.device)
+                incoming[name] = as_native(state_dict[name], dtype, device, True)
+        for name, array in incoming.items():
+            place = places[name]
+            if isinstance(place, UninitializedParameter):
+                place.materialize(wrap(array))
+            else:
+                overwrite(place, array)
+        return UnmatchedKeys(missing, unexpected)
+
+    def train(self: M, mode: bool = True) -> M:
+        """Set training mode here and below."""
+        for module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self: M) -> M:
+        """Set evaluation mode here and below."""
+        return self.train(False)
+
+    def apply(self: M, function: Callable[[Module], Any]) -> M:
+        """Call ``function`` on every module below, children first, and on this one."""
+        for child in self.children():
+            child.apply(function)
+        function(self)
+        return self
+
+    def to(
+        self: M, device: Device | str | DType | None = None, *, dtype: DType | None = None
+    ) -> M:
+        """Move parameters and buffers to a device, another backend or another floating-point type, in place.
+
+        Parameters
+        ----------
+        device : Device or str or DType, optional
+            ``"cpu"``, ``"cupy:cuda:0"``, ``"torch"``; or a data type.
+        dtype : DType, optional
+            For floating-point parameters and buffers; others keep theirs.
+        """
+        if isinstance(device, DType):
+            device, dtype = None, device
+        if dtype is not None and not dtype.is_differentiable:
+            raise TypeError(f"dtype: a module's parameters are floating-point; got {dtype.name}.")
+        for tensor in (*self.parameters(), *self.buffers()):
+            wanted = dtype if tensor.dtype.is_differentiable else None
+            overwrite(tensor, tensor.detach().to(device, dtype=wanted)._data)
+            if tensor._grad is not None:
+                tensor._grad = tensor._grad.detach().to(device, dtype=wanted)
+        return self
+
+    def requires_grad_(self: M, requires_grad: bool = True) -> M:
+        """Freeze or unfreeze all parameters."""
+        for parameter in self.parameters():
+            parameter.requires_grad_(requires_grad)
+        return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters."""
+        for parameter in self.parameters():
+            if set_to_none or parameter._grad is None:
+                parameter._grad = None
+            else:
+                parameter._grad = parameter._grad.detach() * 0
+
+    # How it looks
+
+    def extra_repr(self) -> str:
+        """The options of this module, for its printed form."""
+        return ""
+
+    def __repr__(self) -> str:
+        children = [(name, repr(child)) for name, child in self.named_children()]
+        options = self.extra_repr()
+        if not children:
+            return f"{type(self).__name__}({options})"
+        lines = [options] if options else []
+        lines += [f"({name}): {text}".replace("\n", "\n  ") for name, text in children]
+        return f"{type(self).__name__}(\n  " + "\n  ".join(lines) + "\n)"
+
+
+def _join(prefix: str, name: str) -> str:
+    return f"{prefix}.{name}" if prefix else name
+
+
+def overwrite(tensor: Tensor, array: Array) -> None:
+    """Give a parameter or buffer other values; a graph recorded before must not go backward any more."""
+    tensor._data = array
+    if tensor._version is not None:
+        tensor._version.count += 1
+
+
+@contextmanager
+def _replaced(module: Module, arrays: Mapping[str, Any]) -> Iterator[None]:
+    places = {name: (owner, attribute) for name, owner, attribute, _ in module._slots()}
+    unknown = [name for name in arrays if name not in places]
+    if unknown:
+        raise StateDictError(
+            f"arrays: {type(module).__name__} has no parameter or buffer named {', '.join(unknown)}; "
+            f"it has {', '.join(places)}."
+        )
+    before = []
+    for name, array in arrays.items():
+        owner, attribute = places[name]
+        before.append((owner.__dict__, attribute, owner.__dict__[attribute]))
+        owner.__dict__[attribute] = array
+    try:
+        yield
+    finally:
+        for attributes, attribute, value in reversed(before):
+            attributes[attribute] = value
+
+
+def functional_call(
+    module: Module, arrays: Mapping[str, Any], args: Any = (), kwargs: Mapping[str, Any] | None = None
+) -> Any:
+    """Call a module as a pure function of its parameters and buffers.
+
+    With raw arrays for all of them and for the inputs, nothing is recorded and a raw array comes back: that is what a compiler
+    or an exporter is handed.
+
+    Parameters
+    ----------
+    module : Module
+        It is unchanged afterwards. Not to be called from several threads at once.
+    arrays : mapping of str to array or Tensor
+        Replacements by dotted name; names left out keep the module's own.
+    args : tuple or a single argument
+        What ``forward`` is called with.
+    kwargs : mapping, optional
+        Keyword arguments.
+
+    Examples
+    --------
+    >>> layer = pn.nn.Linear(2, 1)
+    >>> pn.functional_call(layer, {"weight": pn.ones((1, 2)), "bias": pn.zeros((1,))}, pn.asarray([3.0, 4.0])).tolist()
+    [7.0]
+    """
+    if not isinstance(args, tuple):
+        args = (args,)
+    with _replaced(module, arrays):
+        return module(*args, **(kwargs or {}))

@@ -1,0 +1,28 @@
+"""How an op calls another op."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from portanet.protocols import Array, Namespace, Op
+
+__all__ = ["apply", "recorded"]
+
+
+def recorded(xp: Namespace, op: Op) -> Callable[..., Any] | None:
+    """The Tensor function of ``op`` where ``xp`` is the Tensor namespace (a higher-order pass); None on raw arrays.
+
+    An op whose formula has a kink that its true derivative has not (``sigmoid`` through ``abs``) takes its own result from
+    here, so that the result's derivative is the op's rule and not that of the formula.
+    """
+    table = getattr(xp, "__recorded_ops__", None)
+    return None if table is None else table[op]
+
+
+def apply(xp: Namespace, op: Op, *operands: Any, **options: Any) -> Array:
+    """The result of another op, whether ``xp`` holds raw arrays or Tensors."""
+    function = recorded(xp, op)
+    if function is not None:
+        return function(*operands, **options)
+    return op(xp, *operands, **options)[0]

@@ -1,0 +1,447 @@
+"""Elementwise functions of the standard.
+
+The vocabulary of every rule: ``x``, ``y`` operands, ``r`` the result, ``g`` the cotangent of the result. Broadcasting is undone by
+the engine. An operand that is a Python scalar has no gradient, so its vjp is never called.
+"""
+
+from __future__ import annotations
+
+import math
+
+from portanet.protocols import Array, Namespace, OpResult
+
+__all__ = [
+    "abs",
+    "acos",
+    "acosh",
+    "add",
+    "asin",
+    "asinh",
+    "atan",
+    "atan2",
+    "atanh",
+    "bitwise_and",
+    "bitwise_invert",
+    "bitwise_or",
+    "bitwise_xor",
+    "ceil",
+    "clip",
+    "cos",
+    "cosh",
+    "divide",
+    "equal",
+    "exp",
+    "expm1",
+    "floor",
+    "floor_divide",
+    "greater",
+    "greater_equal",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "less",
+    "less_equal",
+    "log",
+    "log10",
+    "log1p",
+    "log2",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
+    "maximum",
+    "minimum",
+    "multiply",
+    "negative",
+    "not_equal",
+    "positive",
+    "pow",
+    "reciprocal",
+    "remainder",
+    "round",
+    "sign",
+    "sin",
+    "sinh",
+    "sqrt",
+    "square",
+    "subtract",
+    "tan",
+    "tanh",
+    "trunc",
+    "where",
+]
+
+
+def add(xp: Namespace, x: Array, y: Array) -> OpResult:
+    """Sum ``x + y``, elementwise."""
+    return x + y, (lambda g: g, lambda g: g)
+
+
+def subtract(xp: Namespace, x: Array, y: Array) -> OpResult:
+    """Difference ``x - y``, elementwise."""
+    return x - y, (lambda g: g, lambda g: -g)
+
+
+def multiply(xp: Namespace, x: Array, y: Array) -> OpResult:
+    """Product ``x * y``, elementwise."""
+    return x * y, (lambda g: g * y, lambda g: g * x)
+
+
+def divide(xp: Namespace, x: Array, y: Array) -> OpResult:
+    """Quotient ``x / y``, elementwise; integers are divided in the default floating-point type, float32."""
+    x, y = _floating(xp, x), _floating(xp, y)
+    return x / y, (lambda g: g / y, lambda g: -g * x / (y * y))
+
+
+def _floating(xp: Namespace, x: Array) -> Array:
+    if hasattr(x, "dtype") and xp.isdtype(x.dtype, ("integral", "bool")):
+        return xp.astype(x, xp.float32)
+    return x
+
+
+def pow(xp: Namespace, x: Array, y: Array) -> OpResult:
+    """Power ``x ** y``, elementwise.
+
+    The gradient with respect to ``x`` is ``y * x ** (y - 1)``, and 0 where ``y`` is 0; with respect to ``y`` it is ``r * log(x)``, and
+    0 where ``x`` is 0 and ``y`` is not negative.
+    """
+    r = x**y
+
+    def wrt_x(g: Array) -> Array:
+        if not hasattr(y, "dtype"):
+            return xp.zeros_like(g) if y == 0 else g * y * x ** (y - 1)
+        zero = y == 0
+        slope = y * x ** xp.where(zero, xp.ones_like(y), y - 1)
+        return g * xp.where(zero, xp.zeros_like(slope), slope)
+
+    def wrt_y(g: Array) -> Array:
+        base = x if hasattr(x, "dtype") else xp.full_like(y, x)
+        flat = (base == 0) & (y >= 0)
+        log = xp.log(xp.where(flat, xp.ones_like(base), base))
+        return g * x**y * log
+
+    return r, (wrt_x, wrt_y)
+
+
+def negative(xp: Namespace, x: Array) -> OpResult:
+    """Numerical negative ``-x``, elementwise."""
+    return -x, (lambda g: -g,)
+
+
+def positive(xp: Namespace, x: Array) -> OpResult:
+    """The same values, ``+x``."""
+    return xp.positive(x), (lambda g: g,)
+
+
+def abs(xp: Namespace, x: Array) -> OpResult:
+    """Absolute value; the gradient at 0 is 0."""
+    return xp.abs(x), (lambda g: g * xp.sign(x),)
+
+
+def sign(xp: Namespace, x: Array) -> OpResult:
+    """Sign: -1, 0 or 1."""
+    return xp.sign(x), (None,)
+
+
+def square(xp: Namespace, x: Array) -> OpResult:
+    """Square ``x * x``."""
+    return x * x, (lambda g: g * (2 * x),)
+
+
+def sqrt(xp: Namespace, x: Array) -> OpResult:
+    """Non-negative square root."""
+    r = xp.sqrt(x)
+    return r, (lambda g: g / (2 * r),)
+
+
+def reciprocal(xp: Namespace, x: Array) -> OpResult:
+    """Reciprocal ``1 / x``."""
+    r = 1 / x
+    return r, (lambda g: -g * r * r,)
+
+
+def exp(xp: Namespace, x: Array) -> OpResult:
+    """Exponential, elementwise."""
+    r = xp.exp(x)
+    return r, (lambda g: g * r,)
+
+
+def expm1(xp: Namespace, x: Array) -> OpResult:
+    """``exp(x) - 1``, exact for small ``x``."""
+    r = xp.expm1(x)
+    return r, (lambda g: g * (r + 1),)
+
+
+def log(xp: Namespace, x: Array) -> OpResult:
+    """Natural logarithm."""
+    return xp.log(x), (lambda g: g / x,)
+
+
+def log1p(xp: Namespace, x: Array) -> OpResult:
+    """``log(1 + x)``, exact for small ``x``."""
+    return xp.log1p(x), (lambda g: g / (1 + x),)
+
+
+def log2(xp: Namespace, x: Array) -> OpResult:
+    """Logarithm to base 2."""
+    return xp.log2(x), (lambda g: g / (x * math.log(2)),)
+
+
+def log10(xp: Namespace, x: Array) -> OpResult:
+    """Logarithm to base 10."""
+    return xp.log10(x), (lambda g: g / (x * math.log(10)),)
+
+
+def sin(xp: Namespace, x: Array) -> OpResult:
+    """Sine of an angle in radians."""
+    return xp.sin(x), (lambda g: g * xp.cos(x),)
+
+
+def cos(xp: Namespace, x: Array) -> OpResult:
+    """Cosine of an angle in radians."""
+    return xp.cos(x), (lambda g: -g * xp.sin(x),)
+
+
+def tan(xp: Namespace, x: Array) -> OpResult:
+    """Tangent of an angle in radians."""
+    r = xp.tan(x)
+    return r, (lambda g: g * (1 + r * r),)
+
+
+def asin(xp: Namespace, x: Array) -> OpResult:
+    """Inverse sine, in radians."""
+    return xp.asin(x), (lambda g: g / xp.sqrt(1 - x * x),)
+
+
+def acos(xp: Namespace, x: Array) -> OpResult:
+    """Inverse cosine, in radians."""
+    return xp.acos(x), (lambda g: -g / xp.sqrt(1 - x * x),)
+
+
+def atan(xp: Namespace, x: Array) -> OpResult:
+    """Inverse tangent, in radians."""
+    return xp.atan(x), (lambda g: g / (1 + x * x),)
+
+
+def atan2(xp: Namespace, x: Array, y: Array) -> OpResult:
+    """Angle in radians of the point whose ordinate is ``x`` and whose abscissa is ``y``."""
+    r = xp.atan2(x, y)
+    return r, (lambda g: g * y / (x * x + y * y), lambda g: -g * x / (x * x + y * y))
+
+
+def sinh(xp: Namespace, x: Array) -> OpResult:
+    """Hyperbolic sine."""
+    return xp.sinh(x), (lambda g: g * xp.cosh(x),)
+
+
+def cosh(xp: Namespace, x: Array) -> OpResult:
+    """Hyperbolic cosine."""
+    return xp.cosh(x), (lambda g: g * xp.sinh(x),)
+
+
+def tanh(xp: Namespace, x: Array) -> OpResult:
+    """Hyperbolic tangent, elementwise.
+
+    Examples
+    --------
+    >>> x = pn.Tensor([0.0], requires_grad=True)
+    >>> pn.tanh(x).backward(pn.ones((1,)))
+    >>> x.grad.item()
+    1.0
+    """
+    r = xp.tanh(x)
+    return r, (lambda g: g * (1 - r * r),)
+
+
+def asinh(xp: Namespace, x: Array) -> OpResult:
+    """Inverse hyperbolic sine."""
+    return xp.asinh(x), (lambda g: g / xp.sqrt(x * x + 1),)
+
+
+def acosh(xp: Namespace, x: Array) -> OpResult:
+    """Inverse hyperbolic cosine."""
+    return xp.acosh(x), (lambda g: g / (xp.sqrt(x - 1) * xp.sqrt(x + 1)),)
+
+
+def atanh(xp: Namespace, x: Array) -> OpResult:
+    """Inverse hyperbolic tangent."""
+    return xp.atanh(x), (lambda g: g / (1 - x * x),)
+
+
+def maximum(xp: Namespace, x: Array, y: Array) -> OpResult:
+    """The larger of two values; where they tie the gradient is shared evenly."""
+    x, y = _both_arrays(xp, x, y)
+    return xp.maximum(x, y), (lambda g: g * _share(xp, x, y), lambda g: g * _share(xp, y, x))
+
+
+def minimum(xp: Namespace, x: Array, y: Array) -> OpResult:
+    """The smaller of two values; where they tie the gradient is shared evenly."""
+    x, y = _both_arrays(xp, x, y)
+    return xp.minimum(x, y), (lambda g: g * _share(xp, y, x), lambda g: g * _share(xp, x, y))
+
+
+def _share(xp: Namespace, larger: Array, smaller: Array) -> Array:
+    """1 where the first is the larger, 1/2 where they tie, 0 elsewhere."""
+    dtype = larger.dtype
+    return (xp.astype(larger > smaller, dtype) + xp.astype(larger >= smaller, dtype)) * 0.5
+
+
+def _both_arrays(xp: Namespace, x: Array, y: Array) -> tuple[Array, Array]:
+    """Turn a Python scalar beside an array into an array of the array's own data type and device."""
+    if not hasattr(x, "dtype"):
+        x = xp.asarray(x, dtype=y.dtype, device=y.device)
+    elif not hasattr(y, "dtype"):
+        y = xp.asarray(y, dtype=x.dtype, device=x.device)
+    return x, y
+
+
+def clip(xp: Namespace, x: Array, min: Array | None = None, max: Array | None = None) -> OpResult:
+    """Limit values to the range from ``min`` to ``max``; the gradient passes where the value was within, bounds included."""
+    inside = None
+    r = x
+    if min is not None:
+        low = min if hasattr(min, "dtype") else xp.asarray(min, dtype=x.dtype, device=x.device)
+        inside = x >= low
+        r = xp.maximum(r, low)
+    if max is not None:
+        high = max if hasattr(max, "dtype") else xp.asarray(max, dtype=x.dtype, device=x.device)
+        inside = x <= high if inside is None else inside & (x <= high)
+        r = xp.minimum(r, high)
+
+    def wrt_x(g: Array) -> Array:
+        return g if inside is None else xp.where(inside, g, xp.zeros_like(g))
+
+    def wrt_min(g: Array) -> Array:
+        below = x < low if max is None else (x < low) & (low < high)
+        return xp.where(below, g, xp.zeros_like(g))
+
+    def wrt_max(g: Array) -> Array:
+        above = x > high if min is None else (x > high) | (low > high)
+        return xp.where(above, g, xp.zeros_like(g))
+
+    return r, (wrt_x, wrt_min, wrt_max)
+
+
+def where(xp: Namespace, condition: Array, x: Array, y: Array) -> OpResult:
+    """Choose from ``x`` where ``condition`` holds, from ``y`` elsewhere."""
+    x, y = _both_arrays(xp, x, y)
+    return xp.where(condition, x, y), (
+        None,
+        lambda g: xp.where(condition, g, xp.zeros_like(g)),
+        lambda g: xp.where(condition, xp.zeros_like(g), g),
+    )
+
+
+def remainder(xp: Namespace, x: Array, y: Array) -> OpResult:
+    """Remainder of division, with the sign of the divisor."""
+    return x % y, (lambda g: g, lambda g: -g * xp.floor(x / y))
+
+
+def floor_divide(xp: Namespace, x: Array, y: Array) -> OpResult:
+    """Quotient rounded towards negative infinity; no gradient."""
+    return x // y, (None, None)
+
+
+def floor(xp: Namespace, x: Array) -> OpResult:
+    """Round towards negative infinity; no gradient."""
+    return xp.floor(x), (None,)
+
+
+def ceil(xp: Namespace, x: Array) -> OpResult:
+    """Round towards positive infinity; no gradient."""
+    return xp.ceil(x), (None,)
+
+
+def trunc(xp: Namespace, x: Array) -> OpResult:
+    """Round towards zero; no gradient."""
+    return xp.trunc(x), (None,)
+
+
+def round(xp: Namespace, x: Array) -> OpResult:
+    """Round to the nearest integer, halves to even; no gradient."""
+    return xp.round(x), (None,)
+
+
+def equal(xp: Namespace, x: Array, y: Array) -> OpResult:
+    """``x == y``, elementwise."""
+    return x == y, (None, None)
+
+
+def not_equal(xp: Namespace, x: Array, y: Array) -> OpResult:
+    """``x != y``, elementwise."""
+    return x != y, (None, None)
+
+
+def less(xp: Namespace, x: Array, y: Array) -> OpResult:
+    """``x < y``, elementwise."""
+    return x < y, (None, None)
+
+
+def less_equal(xp: Namespace, x: Array, y: Array) -> OpResult:
+    """``x <= y``, elementwise."""
+    return x <= y, (None, None)
+
+
+def greater(xp: Namespace, x: Array, y: Array) -> OpResult:
+    """``x > y``, elementwise."""
+    return x > y, (None, None)
+
+
+def greater_equal(xp: Namespace, x: Array, y: Array) -> OpResult:
+    """``x >= y``, elementwise."""
+    return x >= y, (None, None)
+
+
+def logical_and(xp: Namespace, x: Array, y: Array) -> OpResult:
+    """Logical and of two boolean arrays."""
+    return xp.logical_and(x, y), (None, None)
+
+
+def logical_or(xp: Namespace, x: Array, y: Array) -> OpResult:
+    """Logical or of two boolean arrays."""
+    return xp.logical_or(x, y), (None, None)
+
+
+def logical_xor(xp: Namespace, x: Array, y: Array) -> OpResult:
+    """Logical exclusive or of two boolean arrays."""
+    return xp.logical_xor(x, y), (None, None)
+
+
+def logical_not(xp: Namespace, x: Array) -> OpResult:
+    """Logical negation of a boolean array."""
+    return xp.logical_not(x), (None,)
+
+
+def bitwise_and(xp: Namespace, x: Array, y: Array) -> OpResult:
+    """``x & y`` of integers or booleans."""
+    return x & y, (None, None)
+
+
+def bitwise_or(xp: Namespace, x: Array, y: Array) -> OpResult:
+    """``x | y`` of integers or booleans."""
+    return x | y, (None, None)
+
+
+def bitwise_xor(xp: Namespace, x: Array, y: Array) -> OpResult:
+    """``x ^ y`` of integers or booleans."""
+    return x ^ y, (None, None)
+
+
+def bitwise_invert(xp: Namespace, x: Array) -> OpResult:
+    """``~x`` of integers or booleans."""
+    return ~x, (None,)
+
+
+def isnan(xp: Namespace, x: Array) -> OpResult:
+    """Whether each value is not a number."""
+    return xp.isnan(x), (None,)
+
+
+def isinf(xp: Namespace, x: Array) -> OpResult:
+    """Whether each value is infinite."""
+    return xp.isinf(x), (None,)
+
+
+def isfinite(xp: Namespace, x: Array) -> OpResult:
+    """Whether each value is finite."""
+    return xp.isfinite(x), (None,)

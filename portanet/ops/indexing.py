@@ -1,0 +1,145 @@
+"""Reading and replacing parts of an array.
+
+Arrays are never changed: :func:`setitem` returns a new one. Duplicate integer indices accumulate in every gradient.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+from portanet.ops.composition import apply
+from portanet.protocols import Array, Namespace, OpResult
+
+__all__ = ["getitem", "index_add", "setitem", "take", "take_along_axis"]
+
+
+def _is_integer_array(part: Any) -> bool:
+    return hasattr(part, "dtype") and hasattr(part, "shape") and "bool" not in str(part.dtype)
+
+
+def _has_integer_arrays(key: Any) -> bool:
+    parts = key if isinstance(key, tuple) else (key,)
+    return any(_is_integer_array(part) for part in parts)
+
+
+def getitem(xp: Namespace, x: Array, key: Any) -> OpResult:
+    """A part of an array: integers, slices, ``None``, ``...``, a boolean mask, or integer arrays.
+
+    Parameters
+    ----------
+    x : Array
+        Any shape.
+    key
+        As the standard allows: integers, slices, ``None`` and ``...``; one boolean array; or one integer or
+        integer array for each of the leading axes.
+    """
+    if _has_integer_arrays(key):
+        return _gather(xp, x, key)
+
+    def vjp(g: Array) -> Array:
+        whole = xp.zeros_like(x, dtype=g.dtype)
+        return apply(xp, setitem, whole, g, key)
+
+    return x[key], (vjp,)
+
+
+def _gather(xp: Namespace, x: Array, key: Any) -> OpResult:
+    """Index the leading axes by integers and integer arrays, through one flat axis."""
+    parts = key if isinstance(key, tuple) else (key,)
+    if any(not isinstance(part, int) and not _is_integer_array(part) for part in parts):
+        raise IndexError(
+            "key: integer arrays may be mixed with integers only, not with slices, None, ... or masks. "
+            "Index in two steps, x[:, 1:][rows, columns]."
+        )
+    lengths = x.shape[: len(parts)]
+    rest = x.shape[len(parts) :]
+    flat: Any = 0
+    for part, length in zip(parts, lengths, strict=True):
+        index = (
+            (part + length if part < 0 else part)
+            if isinstance(part, int)
+            else xp.where(part < 0, part + length, part)
+        )
+        flat = flat * length + index
+    rows = xp.reshape(x, (prod(lengths), *rest))
+    r = xp.reshape(xp.take(rows, xp.reshape(flat, (-1,)), axis=0), (*flat.shape, *rest))
+
+    def vjp(g: Array) -> Array:
+        values = xp.reshape(g, (prod(flat.shape), *rest))
+        whole = xp.zeros_like(rows, dtype=g.dtype)
+        return xp.reshape(apply(xp, index_add, whole, xp.reshape(flat, (-1,)), values, axis=0), x.shape)
+
+    return r, (vjp,)
+
+
+def setitem(xp: Namespace, x: Array, value: Array, key: Any) -> OpResult:
+    """A copy of ``x`` with the part at ``key`` replaced by ``value``, which may broadcast to it."""
+    r = xp.asarray(x, copy=True)
+    r[key] = value
+
+    def wrt_x(g: Array) -> Array:
+        return apply(xp, setitem, g, xp.zeros_like(g[key]), key)
+
+    return r, (wrt_x, lambda g: g[key])
+
+
+def take(xp: Namespace, x: Array, indices: Array, *, axis: int | None = None) -> OpResult:
+    """Elements of ``x`` along one axis, at the given integer indices."""
+    if axis is None:
+        if x.ndim != 1:
+            raise ValueError(f"axis: must be given for an array of {x.ndim} dimensions; pass axis=0.")
+        axis = 0
+    r = xp.take(x, indices, axis=axis)
+
+    def vjp(g: Array) -> Array:
+        return apply(xp, index_add, xp.zeros_like(x, dtype=g.dtype), indices, g, axis=axis)
+
+    return r, (vjp, None)
+
+
+def index_add(xp: Namespace, x: Array, indices: Array, values: Array, *, axis: int = 0) -> OpResult:
+    """``x`` with slices of ``values`` added at integer ``indices`` of one axis; duplicate indices add up.
+
+    This definition multiplies by a matrix of zeros and ones, which every library can do; backends bring a scatter.
+
+    Parameters
+    ----------
+    x : Array
+        Shape (..., n, ...), ``n`` at ``axis``.
+    indices : Array
+        Integers of shape (k,).
+    values : Array
+        The shape of ``x`` with ``k`` instead of ``n``.
+    """
+    n = x.shape[axis]
+    places = xp.arange(n, dtype=indices.dtype, device=indices.device)
+    wrapped = xp.where(indices < 0, indices + n, indices)
+    one_hot = xp.astype(xp.expand_dims(places, axis=1) == xp.expand_dims(wrapped, axis=0), values.dtype)  # (n, k)
+    moved = xp.moveaxis(values, axis, 0)  # (k, ...)
+    rest = moved.shape[1:]
+    sums = one_hot @ xp.reshape(moved, (moved.shape[0], prod(rest)))  # (n, k) @ (k, rest)
+    r = x + xp.moveaxis(xp.reshape(sums, (n, *rest)), 0, axis)
+    return r, (lambda g: g, None, lambda g: xp.take(g, indices, axis=axis))
+
+
+def take_along_axis(xp: Namespace, x: Array, indices: Array, *, axis: int = -1) -> OpResult:
+    """Elements of ``x`` at integer indices that differ from line to line along one axis.
+
+    Parameters
+    ----------
+    x : Array
+        Shape (..., n, ...), ``n`` at ``axis``.
+    indices : Array
+        Integers, of ``x``'s number of dimensions and compatible with it except along ``axis``.
+    """
+    n = x.shape[axis]
+
+    def vjp(g: Array) -> Array:
+        places = xp.arange(n, dtype=indices.dtype, device=indices.device)
+        wrapped = xp.where(indices < 0, indices + n, indices)
+        hits = xp.expand_dims(xp.moveaxis(wrapped, axis, -1), axis=-1) == places  # (..., k, n)
+        moved = xp.expand_dims(xp.moveaxis(g, axis, -1), axis=-1)  # (..., k, 1)
+        return xp.moveaxis(xp.sum(xp.where(hits, moved, xp.zeros_like(moved)), axis=-2), -1, axis)
+
+    return xp.take_along_axis(x, indices, axis=axis), (vjp, None)

@@ -1,0 +1,91 @@
+"""Primitives of neural-network layers: the affine map and the common activations."""
+
+from __future__ import annotations
+
+from math import prod
+
+from portanet.ops.composition import apply, recorded
+from portanet.protocols import Array, Namespace, OpResult
+
+__all__ = ["linear", "log_softmax", "relu", "sigmoid", "softmax", "softplus"]
+
+
+def linear(xp: Namespace, x: Array, weight: Array, bias: Array | None = None) -> OpResult:
+    """Affine map ``x @ weight.T + bias``.
+
+    Parameters
+    ----------
+    x : Array
+        Shape (..., in_features).
+    weight : Array
+        Shape (out_features, in_features).
+    bias : Array, optional
+        Shape (out_features,).
+
+    Returns
+    -------
+    Array
+        Shape (..., out_features).
+    """
+    out_features, in_features = weight.shape
+    leading = x.shape[:-1]
+    rows = x if x.ndim == 2 else xp.reshape(x, (prod(leading), in_features))
+    r = rows @ xp.matrix_transpose(weight)  # (rows, in) @ (in, out)
+    if bias is not None:
+        r = r + bias
+    if x.ndim != 2:
+        r = xp.reshape(r, (*leading, out_features))
+
+    def as_rows(g: Array) -> Array:
+        return g if x.ndim == 2 else xp.reshape(g, (prod(leading), out_features))
+
+    return r, (
+        lambda g: g @ weight,  # (..., out) @ (out, in)
+        lambda g: xp.matrix_transpose(as_rows(g)) @ rows,  # (out, rows) @ (rows, in)
+        lambda g: xp.sum(as_rows(g), axis=0),
+    )
+
+
+def relu(xp: Namespace, x: Array) -> OpResult:
+    """Rectified linear unit ``max(x, 0)``; the gradient at 0 is 0."""
+    r = xp.maximum(x, xp.zeros_like(x))
+    return r, (lambda g: xp.where(x > 0, g, xp.zeros_like(g)),)
+
+
+def sigmoid(xp: Namespace, x: Array) -> OpResult:
+    """Logistic function ``1 / (1 + exp(-x))``, without overflow for any finite ``x``."""
+    function = recorded(xp, sigmoid)
+    if function is not None:
+        r = function(x)
+    else:
+        decay = xp.exp(-xp.abs(x))
+        r = xp.where(x >= 0, xp.ones_like(decay), decay) / (1 + decay)
+    return r, (lambda g: g * (r * (1 - r)),)
+
+
+def softplus(xp: Namespace, x: Array) -> OpResult:
+    """``log(1 + exp(x))``, without overflow."""
+    r = xp.maximum(x, xp.zeros_like(x)) + xp.log1p(xp.exp(-xp.abs(x)))
+    return r, (lambda g: g * apply(xp, sigmoid, x),)
+
+
+def softmax(xp: Namespace, x: Array, *, axis: int) -> OpResult:
+    """``exp(x) / sum(exp(x))`` along one axis, without overflow."""
+    function = recorded(xp, softmax)
+    if function is not None:
+        r = function(x, axis=axis)
+    else:
+        weights = xp.exp(x - xp.max(x, axis=axis, keepdims=True))
+        r = weights / xp.sum(weights, axis=axis, keepdims=True)
+    return r, (lambda g: r * (g - xp.sum(g * r, axis=axis, keepdims=True)),)
+
+
+def log_softmax(xp: Namespace, x: Array, *, axis: int) -> OpResult:
+    """Logarithm of :func:`softmax`, exact where a probability underflows."""
+    function = recorded(xp, log_softmax)
+    if function is not None:
+        r = function(x, axis=axis)
+    else:
+        shifted = x - xp.max(x, axis=axis, keepdims=True)
+        r = shifted - xp.log(xp.sum(xp.exp(shifted), axis=axis, keepdims=True))
+    return r, (lambda g: g - xp.exp(r) * xp.sum(g, axis=axis, keepdims=True),)

@@ -1,0 +1,184 @@
+"""Losses as single ops, so that forward and gradient are each one short chain, stable for large inputs."""
+
+from __future__ import annotations
+
+from portanet.ops.composition import apply
+from portanet.ops.layers import log_softmax, sigmoid, softplus
+from portanet.protocols import Array, Namespace, OpResult
+
+__all__ = [
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "cross_entropy",
+    "mse_loss",
+    "soft_cross_entropy",
+]
+
+SMALLEST_LOG = -100.0
+SMALLEST_VARIANCE = 1e-12
+
+
+def reduce(xp: Namespace, losses: Array, reduction: str) -> tuple[Array, float]:
+    """The reduced loss, and the factor that each element's gradient takes from it."""
+    if reduction == "none":
+        return losses, 1.0
+    if reduction == "sum":
+        return xp.sum(losses), 1.0
+    count = 1
+    for length in losses.shape:
+        count *= length
+    return xp.mean(losses), 1.0 / count if count else float("nan")
+
+
+def mse_loss(xp: Namespace, x: Array, target: Array, *, reduction: str) -> OpResult:
+    """Squared error ``(x - target) ** 2``."""
+    difference = x - target
+    r, factor = reduce(xp, difference * difference, reduction)
+    return r, (lambda g: difference * (g * (2 * factor)), lambda g: difference * (g * (-2 * factor)))
+
+
+def binary_cross_entropy(
+    xp: Namespace, x: Array, target: Array, weight: Array | None, *, reduction: str
+) -> OpResult:
+    """``-(target * log(x) + (1 - target) * log(1 - x))``, each logarithm at least -100."""
+    floor = xp.full_like(x, SMALLEST_LOG)
+    log_x = xp.maximum(xp.log(x), floor)
+    log_rest = xp.maximum(xp.log1p(-x), floor)
+    plain = -(target * log_x + (1 - target) * log_rest)
+    r, factor = reduce(xp, plain if weight is None else plain * weight, reduction)
+
+    def scaled(g: Array) -> Array:
+        return g * factor if weight is None else g * factor * weight
+
+    def wrt_x(g: Array) -> Array:
+        variance = xp.maximum(x * (1 - x), xp.full_like(x, SMALLEST_VARIANCE))
+        return scaled(g) * (x - target) / variance
+
+    return r, (wrt_x, lambda g: scaled(g) * (log_rest - log_x), lambda g: g * factor * plain)
+
+
+def binary_cross_entropy_with_logits(
+    xp: Namespace,
+    x: Array,
+    target: Array,
+    weight: Array | None,
+    pos_weight: Array | None,
+    *,
+    reduction: str,
+) -> OpResult:
+    """Cross entropy of ``sigmoid(x)`` and ``target``, without overflow for any finite ``x``.
+
+    With ``l = 1 + (pos_weight - 1) * target`` it is ``(1 - target) * x + l * log(1 + exp(-x))``.
+    """
+    softplus = apply(xp, softplus, -x)
+    raised = None if pos_weight is None else 1 + (pos_weight - 1) * target
+    plain = (1 - target) * x + (softplus if raised is None else raised * softplus)
+    r, factor = reduce(xp, plain if weight is None else plain * weight, reduction)
+
+    def scaled(g: Array) -> Array:
+        return g * factor if weight is None else g * factor * weight
+
+    def wrt_x(g: Array) -> Array:
+        if raised is None:
+            return scaled(g) * (apply(xp, sigmoid, x) - target)
+        return scaled(g) * ((1 - target) - raised * apply(xp, sigmoid, -x))
+
+    def wrt_target(g: Array) -> Array:
+        return scaled(g) * (-x if pos_weight is None else (pos_weight - 1) * softplus - x)
+
+    return r, (
+        wrt_x,
+        wrt_target,
+        lambda g: g * factor * plain,
+        lambda g: scaled(g) * target * softplus,
+    )
+
+
+def cross_entropy(
+    xp: Namespace,
+    x: Array,
+    target: Array,
+    weight: Array | None,
+    *,
+    axis: int,
+    ignore_index: int,
+    label_smoothing: float,
+    reduction: str,
+) -> OpResult:
+    """Cross entropy of ``softmax(x)`` and class indices.
+
+    Parameters
+    ----------
+    x : Array
+        Logits with the classes along ``axis``.
+    target : Array
+        Integers: the shape of ``x`` without ``axis``.
+    weight : Array, optional
+        One factor for each class. The mean is then the weighted one.
+    ignore_index : int
+        Targets of this value count for nothing.
+    label_smoothing : float
+        How much of the target is spread evenly over all classes.
+    """
+    classes = x.shape[axis]
+    log_p = apply(xp, log_softmax, x, axis=axis)
+    line = [1] * x.ndim
+    line[axis] = classes
+    places = xp.reshape(xp.arange(classes, dtype=target.dtype, device=target.device), tuple(line))
+    labels = xp.expand_dims(target, axis=axis)
+    hits = xp.astype(places == labels, x.dtype)
+    kept = xp.astype(labels != ignore_index, x.dtype)
+    weights = None if weight is None else xp.reshape(weight, tuple(line))
+    share = hits if weights is None else hits * weights
+    total = xp.sum(share * kept)
+    if label_smoothing:
+        even = xp.ones_like(hits) if weights is None else xp.broadcast_to(weights, hits.shape)
+        share = share * (1 - label_smoothing) + even * (label_smoothing / classes)
+    share = share * kept
+    losses = -xp.sum(share * log_p, axis=axis)
+    r = losses if reduction == "none" else xp.sum(losses)
+    if reduction == "mean":
+        r = r / total
+
+    def wrt_x(g: Array) -> Array:
+        scale = xp.expand_dims(g, axis=axis) if reduction == "none" else g / total if reduction == "mean" else g
+        return scale * (xp.exp(log_p) * xp.sum(share, axis=axis, keepdims=True) - share)
+
+    return r, (wrt_x, None, None)
+
+
+def soft_cross_entropy(
+    xp: Namespace,
+    x: Array,
+    target: Array,
+    weight: Array | None,
+    *,
+    axis: int,
+    label_smoothing: float,
+    reduction: str,
+) -> OpResult:
+    """Cross entropy of ``softmax(x)`` and class probabilities of the same shape; the mean is over all but ``axis``."""
+    classes = x.shape[axis]
+    log_p = apply(xp, log_softmax, x, axis=axis)
+    line = [1] * x.ndim
+    line[axis] = classes
+    weights = None if weight is None else xp.reshape(weight, tuple(line))
+    share = target
+    if label_smoothing:
+        share = share * (1 - label_smoothing) + label_smoothing / classes
+    if weights is not None:
+        share = share * weights
+    losses = -xp.sum(share * log_p, axis=axis)
+    r, factor = reduce(xp, losses, reduction)
+
+    def expanded(g: Array) -> Array:
+        return (xp.expand_dims(g, axis=axis) if reduction == "none" else g) * factor
+
+    def wrt_x(g: Array) -> Array:
+        return expanded(g) * (xp.exp(log_p) * xp.sum(share, axis=axis, keepdims=True) - share)
+
+    def wrt_target(g: Array) -> Array:
+        slope = -log_p * (1 - label_smoothing)
+        return expanded(g) * (slope if weights is None else slope * weights)
+
+    return r, (wrt_x, wrt_target, None)

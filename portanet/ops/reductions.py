@@ -1,0 +1,166 @@
+"""Reductions: sum, mean, extremes, variance, searches."""
+
+from __future__ import annotations
+
+from math import prod as product
+
+from portanet.protocols import Array, NativeDType, Namespace, OpResult
+
+__all__ = ["Axes", "all", "any", "argmax", "argmin", "max", "mean", "min", "prod", "std", "sum", "var"]
+
+Axes = int | tuple[int, ...] | None
+
+
+def _restore(xp: Namespace, x: Array, reduced: Array, axis: Axes, keepdims: bool) -> Array:
+    """Give a reduced array back the axes of length 1 that it lost."""
+    if keepdims or axis is None and reduced.ndim == x.ndim:
+        return reduced
+    axes = range(x.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
+    gone = {a % x.ndim for a in axes}
+    shape = tuple(1 if a in gone else size for a, size in enumerate(x.shape))
+    return xp.reshape(reduced, shape)
+
+
+def _count(x: Array, axis: Axes) -> int:
+    """How many elements flow into each result."""
+    if axis is None:
+        return product(x.shape)
+    axes = (axis,) if isinstance(axis, int) else axis
+    return product(x.shape[a] for a in axes)
+
+
+def sum(
+    xp: Namespace,
+    x: Array,
+    *,
+    axis: Axes = None,
+    dtype: NativeDType | None = None,
+    keepdims: bool = False,
+) -> OpResult:
+    """Sum over the given axes.
+
+    Floating-point arrays keep their data type; integers are summed in the library's default integer type.
+    """
+    if dtype is None and xp.isdtype(x.dtype, ("real floating", "complex floating")):
+        dtype = x.dtype
+    r = xp.sum(x, axis=axis, dtype=dtype, keepdims=keepdims)
+    shape = x.shape
+    return r, (lambda g: xp.broadcast_to(_restore(xp, x, g, axis, keepdims), shape),)
+
+
+def mean(xp: Namespace, x: Array, *, axis: Axes = None, keepdims: bool = False) -> OpResult:
+    """Arithmetic mean over the given axes."""
+    r = xp.mean(x, axis=axis, keepdims=keepdims)
+    count = _count(x, axis)
+    return r, (lambda g: xp.broadcast_to(_restore(xp, x, g / count, axis, keepdims), x.shape),)
+
+
+def prod(
+    xp: Namespace,
+    x: Array,
+    *,
+    axis: Axes = None,
+    dtype: NativeDType | None = None,
+    keepdims: bool = False,
+) -> OpResult:
+    """Product over the given axes; the gradient is right where elements are zero, too."""
+    if dtype is None and xp.isdtype(x.dtype, ("real floating", "complex floating")):
+        dtype = x.dtype
+    r = xp.prod(x, axis=axis, dtype=dtype, keepdims=keepdims)
+
+    def vjp(g: Array) -> Array:
+        # The product of all the others, without dividing: products of what stands before and of what stands after, along one axis.
+        axes = tuple(range(x.ndim)) if axis is None else (axis,) if isinstance(axis, int) else axis
+        axes = tuple(a % x.ndim for a in axes)
+        others = tuple(a for a in range(x.ndim) if a not in axes)
+        order = others + axes
+        kept = tuple(x.shape[a] for a in others)
+        length = product(x.shape[a] for a in axes)
+        rows = xp.reshape(xp.permute_dims(x, order), (*kept, length))
+        parts = [rows[..., i] for i in range(length)]
+        ones = xp.ones_like(g) if not keepdims else xp.reshape(xp.ones_like(g), kept)
+        before, after = [ones], [ones]
+        for part in parts[:-1]:
+            before.append(before[-1] * part)
+        for part in reversed(parts[1:]):
+            after.append(after[-1] * part)
+        if not parts:
+            return xp.zeros_like(x)
+        rest = xp.stack([b * a for b, a in zip(before, reversed(after), strict=True)], axis=-1)
+        rest = xp.reshape(rest, (*kept, *(x.shape[a] for a in axes)))
+        inverse = tuple(sorted(range(x.ndim), key=order.__getitem__))
+        return _restore(xp, x, g, axis, keepdims) * xp.permute_dims(rest, inverse)
+
+    return r, (vjp,)
+
+
+def max(xp: Namespace, x: Array, *, axis: Axes = None, keepdims: bool = False) -> OpResult:
+    """Largest value; where several tie the gradient is shared evenly."""
+    return _extreme(xp, xp.max, x, axis, keepdims)
+
+
+def min(xp: Namespace, x: Array, *, axis: Axes = None, keepdims: bool = False) -> OpResult:
+    """Smallest value; where several tie the gradient is shared evenly."""
+    return _extreme(xp, xp.min, x, axis, keepdims)
+
+
+def _extreme(xp: Namespace, function: Array, x: Array, axis: Axes, keepdims: bool) -> OpResult:
+    r = function(x, axis=axis, keepdims=keepdims)
+
+    def vjp(g: Array) -> Array:
+        hits = xp.astype(x == _restore(xp, x, r, axis, keepdims), x.dtype)
+        shares = hits / xp.sum(hits, axis=axis, keepdims=True)
+        return _restore(xp, x, g, axis, keepdims) * shares
+
+    return r, (vjp,)
+
+
+def var(
+    xp: Namespace, x: Array, *, axis: Axes = None, correction: float = 0.0, keepdims: bool = False
+) -> OpResult:
+    """Variance over the given axes, divided by ``n - correction``."""
+    r = xp.var(x, axis=axis, correction=correction, keepdims=keepdims)
+
+    def vjp(g: Array) -> Array:
+        scale = _slope(2, x, axis, correction)
+        return _restore(xp, x, g, axis, keepdims) * (x - xp.mean(x, axis=axis, keepdims=True)) * scale
+
+    return r, (vjp,)
+
+
+def _slope(numerator: int, x: Array, axis: Axes, correction: float) -> float:
+    freedom = _count(x, axis) - correction
+    return numerator / freedom if freedom else float("nan")
+
+
+def std(
+    xp: Namespace, x: Array, *, axis: Axes = None, correction: float = 0.0, keepdims: bool = False
+) -> OpResult:
+    """Standard deviation over the given axes, the square root of :func:`var`."""
+    r = xp.std(x, axis=axis, correction=correction, keepdims=keepdims)
+
+    def vjp(g: Array) -> Array:
+        scale = _slope(1, x, axis, correction)
+        return _restore(xp, x, g / r, axis, keepdims) * (x - xp.mean(x, axis=axis, keepdims=True)) * scale
+
+    return r, (vjp,)
+
+
+def any(xp: Namespace, x: Array, *, axis: Axes = None, keepdims: bool = False) -> OpResult:
+    """Whether any element is true."""
+    return xp.any(x, axis=axis, keepdims=keepdims), (None,)
+
+
+def all(xp: Namespace, x: Array, *, axis: Axes = None, keepdims: bool = False) -> OpResult:
+    """Whether all elements are true."""
+    return xp.all(x, axis=axis, keepdims=keepdims), (None,)
+
+
+def argmax(xp: Namespace, x: Array, *, axis: int | None = None, keepdims: bool = False) -> OpResult:
+    """Index of the largest value, the first one if several tie."""
+    return xp.argmax(x, axis=axis, keepdims=keepdims), (None,)
+
+
+def argmin(xp: Namespace, x: Array, *, axis: int | None = None, keepdims: bool = False) -> OpResult:
+    """Index of the smallest value, the first one if several tie."""
+    return xp.argmin(x, axis=axis, keepdims=keepdims), (None,)

@@ -1,0 +1,160 @@
+"""Random numbers that are the same on every backend, bit for bit."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from math import prod
+from typing import Any
+
+from portanet.dtypes import Device, DType, float32, float64, int64
+from portanet.errors import OptionError
+from portanet.philox import random_doubles, random_keys, random_normals, random_singles
+from portanet.tensor import Tensor, as_native, wrap
+
+__all__ = ["Generator", "default_generator", "integers", "manual_seed", "normal", "permutation", "uniform"]
+
+
+class Generator:
+    """A seed, and how many draws were made from it. Each draw is a stream of its own.
+
+    Parameters
+    ----------
+    seed : int, optional
+        From 0 to 2**64 - 1; default: fresh from the operating system.
+
+    Examples
+    --------
+    >>> a, b = pn.random.Generator(7), pn.random.Generator(7)
+    >>> pn.random.permutation(4, generator=a).tolist() == pn.random.permutation(4, generator=b).tolist()
+    True
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        self._lock = threading.Lock()
+        self.manual_seed(secrets.randbits(64) if seed is None else seed)
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Start again from ``seed``."""
+        if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**64:
+            raise OptionError(f"seed: expected a whole number from 0 to 2**64 - 1, got {seed!r}.")
+        with self._lock:
+            self._seed, self._draws = seed, 0
+        return self
+
+    def next_stream(self) -> tuple[int, int]:
+        """The seed and the number of the next stream; safe under threads."""
+        with self._lock:
+            self._draws += 1
+            return self._seed, self._draws - 1
+
+    def get_state(self) -> dict[str, int]:
+        """The seed and the number of draws so far."""
+        with self._lock:
+            return {"seed": self._seed, "draws": self._draws}
+
+    def set_state(self, state: dict[str, int]) -> None:
+        """Go on from a state that :meth:`get_state` gave."""
+        with self._lock:
+            self._seed, self._draws = int(state["seed"]), int(state["draws"])
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Generator:
+        twin = Generator(0)
+        twin.set_state(self.get_state())
+        return twin
+
+
+default_generator = Generator()
+
+
+def manual_seed(seed: int) -> Generator:
+    """Seed initial weights, shuffles and dropout for the whole process.
+
+    Parameters
+    ----------
+    seed : int
+        From 0 to 2**64 - 1. The same seed gives the same numbers on every backend.
+    """
+    return default_generator.manual_seed(seed)
+
+
+def _shape(shape: int | tuple[int, ...]) -> tuple[int, ...]:
+    return (shape,) if isinstance(shape, int) else tuple(shape)
+
+
+def uniform(
+    shape: int | tuple[int, ...],
+    low: float = 0.0,
+    high: float = 1.0,
+    *,
+    dtype: DType | None = None,
+    device: Device | str | None = None,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Draw from the uniform distribution on ``[low, high)``.
+
+    Parameters
+    ----------
+    shape : int or tuple of int
+        The shape of the result.
+    low, high : float
+        The range.
+    dtype : DType, optional
+        Default float32.
+    device : Device or str, optional
+        Default: the backend in use.
+    generator : Generator, optional
+        Default: the one that :func:`manual_seed` seeds.
+    """
+    shape = _shape(shape)
+    seed, stream = (generator or default_generator).next_stream()
+    draw = random_doubles if dtype == float64 else random_singles
+    values = draw(seed, stream, prod(shape)) * (high - low) + low
+    return wrap(as_native(values.reshape(shape), dtype or float32, device, None))
+
+
+def normal(
+    shape: int | tuple[int, ...],
+    mean: float = 0.0,
+    std: float = 1.0,
+    *,
+    dtype: DType | None = None,
+    device: Device | str | None = None,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Draw from the normal distribution; arguments as in :func:`uniform`."""
+    shape = _shape(shape)
+    seed, stream = (generator or default_generator).next_stream()
+    values = random_normals(seed, stream, prod(shape)) * std + mean
+    return wrap(as_native(values.reshape(shape), dtype or float32, device, None))
+
+
+def integers(
+    low: int,
+    high: int,
+    shape: int | tuple[int, ...],
+    *,
+    dtype: DType | None = None,
+    device: Device | str | None = None,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Draw whole numbers from ``low`` to ``high - 1``; default data type int64."""
+    if not low < high:
+        raise OptionError(f"high: expected more than low={low}, got {high}.")
+    shape = _shape(shape)
+    seed, stream = (generator or default_generator).next_stream()
+    values = (random_doubles(seed, stream, prod(shape)) * (high - low)).astype("int64") + low
+    return wrap(as_native(values.reshape(shape), dtype or int64, device, None))
+
+
+def permutation_on_host(count: int, generator: Generator | None = None) -> Any:
+    """The numbers from 0 to ``count - 1`` in random order, as a host array; what shuffling uses."""
+    seed, stream = (generator or default_generator).next_stream()
+    return random_keys(seed, stream, count).argsort(kind="stable")
+
+
+def permutation(
+    n: int, *, device: Device | str | None = None, generator: Generator | None = None
+) -> Tensor:
+    """The numbers from 0 to ``n - 1`` in random order, int64."""
+    return wrap(as_native(permutation_on_host(n, generator), int64, device, None))

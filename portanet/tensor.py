@@ -1,0 +1,993 @@
+"""Tensor, and :func:`lift`, which makes a Tensor function of an op."""
+
+from __future__ import annotations
+
+import builtins
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from functools import update_wrapper
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from portanet.backend import (
+    Backend,
+    Implementation,
+    backend_named,
+    backend_of,
+    check_same_place,
+    default_device,
+    find_device,
+    get_backend,
+    known_backend_names,
+)
+from portanet.dtypes import Device, DType, bool as bool_, complex64, float32
+from portanet.errors import DTypeError, GradientError, ShapeError
+from portanet.graph import HookHandle, Leaf, Node, Version, is_grad_enabled, walk_back
+from portanet.ops import elementwise, indexing, linear_algebra, manipulation, reductions
+from portanet.protocols import Array, NativeDType, Op, OpResult, Scalar
+
+__all__ = ["RECORDED_OPS", "Tensor", "as_native", "asarray", "lift", "native_place", "run_backward"]
+
+P = ParamSpec("P")
+Self = TypeVar("Self", bound="Tensor")
+
+RECORDED_OPS: dict[Op, Callable[..., Any]] = {}
+"""The Tensor function of each op; a higher-order backward pass finds it here."""
+
+_SCALAR_KINDS = {bool: 0, int: 1, float: 2, complex: 3}
+_DTYPE_KINDS = {
+    "bool": 0,
+    "signed integer": 1,
+    "unsigned integer": 1,
+    "real floating": 2,
+    "complex floating": 3,
+}
+_OPERAND_ANNOTATIONS = ("Array", "Array | None")
+_allocate = object.__new__
+
+
+def lift(
+    op: Callable[Concatenate[Any, P], OpResult], *, aliases: bool = False, converts: bool = False
+) -> Callable[P, Any]:
+    """Make a Tensor function of an op.
+
+    The function runs the op, or the backend's kernel for it, on the arrays inside its operands; if one of them wants a gradient it
+    records a node. Raw arrays go through untouched: they come back as raw arrays and nothing is recorded.
+
+    Parameters
+    ----------
+    op : callable
+        ``op(xp, *operands, **options)``. Operands are the parameters annotated as ``Array``.
+    aliases : bool
+        Whether the result may share memory with the first operand, and so shares its version.
+    converts : bool
+        Whether the op itself decides what a Python scalar does to the data type.
+    """
+    if op in RECORDED_OPS:
+        return RECORDED_OPS[op]
+    signature = inspect.signature(op)
+    parameters = list(signature.parameters.values())[1:]
+    operand_names = [p.name for p in parameters if p.annotation in _OPERAND_ANNOTATIONS and p.kind != p.KEYWORD_ONLY]
+    option_names = [p.name for p in parameters if p.name not in operand_names]
+    arity = len(operand_names)
+    variadic = any(p.kind == p.VAR_POSITIONAL for p in parameters)
+    required = [p.name for p in parameters if p.name in operand_names and p.default is p.empty]
+    takes_dtype = "dtype" in option_names
+    implementations: dict[type, Implementation] = {}
+
+    def arrange(args: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, ...]:
+        """Sort positional options and operands given by keyword into their places."""
+        for name, value in zip(option_names, args[arity:], strict=False):
+            if name in options:
+                raise TypeError(f"{op.__name__}() got two values for argument {name!r}")
+            options[name] = value
+        if len(args) > arity + len(option_names):
+            raise TypeError(
+                f"{op.__name__}() takes at most {arity + len(option_names)} arguments, got {len(args)}"
+            )
+        operands = list(args[:arity])
+        for name in operand_names[len(operands) :]:
+            if name not in options and name in required:
+                raise TypeError(f"{op.__name__}() is missing its argument {name!r}")
+            operands.append(options.pop(name, None))
+        return tuple(operands)
+
+    def function(*args: Any, **options: Any) -> Any:
+        if len(args) != arity and not variadic:
+            args = arrange(args, options)
+        raw = []
+        parents = []
+        versions = kind = implementation = None
+        wants_gradient = is_tensor = mixed = False
+        for operand in args:
+            if isinstance(operand, Tensor):
+                is_tensor = True
+                array = operand._data
+                parent = operand._node
+                if parent is not None:
+                    wants_gradient = True
+                version = operand._version
+                if version is not None:
+                    if versions is None:
+                        versions = []
+                    versions.append((version, version.count))
+            else:
+                array = operand
+                parent = None
+            raw.append(array)
+            parents.append(parent)
+            array_type = type(array)
+            if array_type is not kind and array is not None:
+                if kind is None and array_type in implementations:
+                    kind = array_type
+                    implementation = implementations[array_type]
+                else:
+                    mixed = True
+        if mixed or implementation is None:
+            implementation = admit_operands(op, operand_names, raw, implementations, is_tensor, converts)
+        if implementation.several_devices:
+            check_same_place(op.__name__, raw)
+        if takes_dtype and options.get("dtype") is not None:
+            options["dtype"] = implementation.backend.native_dtype(options["dtype"])
+        run = implementation.function
+        if implementation.accepts is not None and not implementation.accepts(*raw, **options):
+            run = op
+        try:
+            result, vjps = run(implementation.xp, *raw, **options)
+        except Exception as error:
+            describe_call(error, op, raw)
+            raise
+        if type(result) is not kind and not isinstance(result, implementation.array_types[0]):
+            result = implementation.xp.asarray(result)
+        if not is_tensor:
+            return result
+        tensor = _allocate(Tensor)
+        tensor._data = result
+        tensor._grad = None
+        tensor._version = args[0]._version if aliases else None
+        tensor._node = None
+        if wants_gradient and is_grad_enabled() and any_vjp(vjps, parents):
+            tensor._node = Node(
+                op, implementation.backend, implementation.xp, raw, parents, options, vjps, versions
+            )
+        return tensor
+
+    update_wrapper(function, op)
+    function.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    RECORDED_OPS[op] = function
+    return function
+
+
+def lift_sequence(op: Callable[..., OpResult]) -> Callable[..., Any]:
+    """Like :func:`lift`, for an op over any number of arrays: the function takes them as one sequence."""
+    if op in RECORDED_OPS:
+        return RECORDED_OPS[op]
+    variadic = lift(op)
+
+    def function(arrays: Sequence[Array], /, **options: Any) -> Any:
+        arrays = tuple(arrays)
+        if not arrays:
+            raise ShapeError(f"{op.__name__}: arrays must hold at least one array, got none.")
+        return variadic(*arrays, **options)
+
+    update_wrapper(function, op)
+    old = list(inspect.signature(op).parameters.values())
+    arrays = inspect.Parameter("arrays", inspect.Parameter.POSITIONAL_ONLY)
+    function.__signature__ = inspect.Signature([arrays, *old[2:]])  # type: ignore[attr-defined]
+    return function
+
+
+def any_vjp(vjps: Sequence[Any], parents: Sequence[Any]) -> bool:
+    """Whether a gradient flows to at least one operand that wants one."""
+    for vjp, parent in zip(vjps, parents, strict=False):
+        if vjp is not None and parent is not None:
+            return True
+    return False
+
+
+def admit_operands(
+    op: Op,
+    names: Sequence[str],
+    raw: list[Any],
+    implementations: dict[type, Implementation],
+    is_tensor: bool,
+    converts: bool,
+) -> Implementation:
+    """Find how to run an op on operands that are not all arrays of one familiar type, and check that they go together.
+
+    A scalar object of an array library that stands beside a Tensor becomes a Python number in ``raw``, so that it cannot change
+    the data type either.
+
+    Raises
+    ------
+    DTypeError
+        If an operand is no array, or a number would change the data type.
+    MixedBackendError, DeviceError
+        If two operands are in different places.
+    """
+    backends = [backend_of(operand) for operand in raw]
+    arrays = [
+        i for i, backend in enumerate(backends) if backend and isinstance(raw[i], backend.array_types()[0])
+    ]
+    if not arrays and not is_tensor:
+        arrays = [i for i, backend in enumerate(backends) if backend]
+    for i, operand in enumerate(raw):
+        if operand is None or type(operand) in _SCALAR_KINDS:
+            continue
+        if backends[i] is None:
+            name = names[i] if i < len(names) else f"operand {i + 1}"
+            raise DTypeError(
+                f"{op.__name__}: {name} must be a Tensor, an array or a Python number, got {type(operand).__name__}. "
+                "Convert it with portanet.asarray(...)."
+            )
+        if i not in arrays and is_tensor:
+            raw[i] = operand.item()
+    if not arrays:
+        raise DTypeError(
+            f"{op.__name__}: at least one operand must be a Tensor or an array, got only Python numbers. "
+            "Convert one with portanet.asarray(...)."
+        )
+    first = raw[arrays[0]]
+    backend = backends[arrays[0]]
+    assert backend is not None
+    if any(backends[i] is not backend for i in arrays):
+        check_same_place(op.__name__, [raw[i] for i in arrays])
+    if not converts:
+        for operand in raw:
+            if type(operand) in _SCALAR_KINDS:
+                check_scalar(op.__name__, operand, backend.dtype_of(first))
+    if type(first) not in implementations:
+        implementations[type(first)] = Implementation(op, backend)
+    return implementations[type(first)]
+
+
+def check_scalar(name: str, number: Scalar, dtype: DType) -> None:
+    """Raise if a Python number cannot be used beside ``dtype`` without changing it."""
+    kind = _SCALAR_KINDS[type(number)]
+    if kind > _DTYPE_KINDS[dtype.kind]:
+        wider = ("int64", "int64", "float32", "complex64")[kind]
+        raise DTypeError(
+            f"{name}: the Python number {number!r} does not fit the data type {dtype.name}, and a number never "
+            f"changes it. Convert first: portanet.astype(x, portanet.{wider})."
+        )
+
+
+def describe_call(error: Exception, op: Op, raw: Sequence[Any]) -> None:
+    """Add to an array library's own error what portanet was asked to do."""
+    if getattr(error, "__notes__", None):
+        return
+    operands = []
+    for operand in raw:
+        backend = backend_of(operand)
+        if backend is None:
+            operands.append(repr(operand))
+        else:
+            operands.append(f"{tuple(operand.shape)} {operand.dtype} on {backend.name}")
+    error.add_note(f"This happened in portanet.{op.__name__} of: " + "; ".join(operands))
+
+
+def native_place(device: Device | str | None) -> tuple[Backend, Any, Device]:
+    """The backend, its library's device and portanet's device that a ``device=`` argument means."""
+    if device is None:
+        place = default_device()
+        backend = get_backend()
+    elif isinstance(device, Device):
+        place = device
+        backend = backend_named(device.backend)
+    elif isinstance(device, str):
+        backend = get_backend()
+        head, _, tail = device.partition(":")
+        if head in known_backend_names() and head != backend.name:
+            backend = backend_named(head)
+            place = find_device(backend, tail) if tail else backend.devices()[0]
+        else:
+            place = find_device(backend, tail if head == backend.name else device)
+    else:
+        raise TypeError(
+            f"device: expected a portanet.Device or a name such as 'cpu', got {type(device).__name__}."
+        )
+    return backend, backend.native_device(place), place
+
+
+def as_native(
+    value: Any, dtype: DType | NativeDType | None, device: Device | str | None, copy: bool | None
+) -> Array:
+    """The array of the chosen backend that holds ``value``; Python floats become float32."""
+    if isinstance(value, Tensor):
+        value = value._data
+        if device is None:
+            device = require_known(value).device_of(value)
+    backend, native_device, place = native_place(device)
+    native_dtype = None if dtype is None else backend.native_dtype(dtype)
+    owner = backend_of(value)
+    if owner is backend:
+        if native_dtype is None and backend.device_of(value) == place and not copy:
+            return value if isinstance(value, backend.array_types()[0]) else backend.namespace.asarray(value)
+        return backend.asarray(value, dtype=native_dtype, device=native_device, copy=copy)
+    if owner is not None:
+        if copy is False:
+            raise ValueError(
+                f"copy: an array of {owner.name} cannot be shared with {backend.name}; leave copy=None."
+            )
+        return backend.asarray(owner.to_host(value), dtype=native_dtype, device=native_device, copy=copy)
+    if isinstance(value, (list, tuple)) and any(
+        isinstance(part, Tensor) for part in _first_elements(value)
+    ):
+        raise DTypeError("obj: a sequence of Tensors is joined with portanet.stack(...) or portanet.concat(...).")
+    try:
+        array = backend.asarray(value, dtype=native_dtype, device=native_device, copy=copy)
+    except Exception as error:
+        error.add_note(f"This happened in portanet.asarray of a {type(value).__name__}.")
+        raise
+    if native_dtype is None:
+        name = backend.dtype_of(array).name
+        if name in ("float64", "complex128"):
+            target = float32 if name == "float64" else complex64
+            array = backend.namespace.astype(array, backend.native_dtype(target))
+    return array
+
+
+def _first_elements(value: Any) -> Iterator[Any]:
+    while isinstance(value, (list, tuple)) and value:
+        value = value[0]
+        yield value
+
+
+def require_known(array: Array) -> Backend:
+    """The backend of an array that is known to have one."""
+    backend = backend_of(array)
+    assert backend is not None
+    return backend
+
+
+def wrap(array: Array) -> Tensor:
+    """A Tensor around an array, without a copy and without a history."""
+    if array.ndim == 0:  # a library's reductions may return a scalar object
+        array = require_known(array).namespace.asarray(array)
+    tensor = _allocate(Tensor)
+    tensor._data = array
+    tensor._node = tensor._grad = tensor._version = None
+    return tensor
+
+
+def unwrap(value: Any) -> Array:
+    """The array inside a Tensor; anything else as it is."""
+    return value._data if isinstance(value, Tensor) else value
+
+
+def asarray(
+    obj: Any,
+    /,
+    *,
+    dtype: DType | None = None,
+    device: Device | str | None = None,
+    copy: bool | None = None,
+) -> Tensor:
+    """Make a Tensor of numbers, of nested sequences, or of an array of any known library.
+
+    Parameters
+    ----------
+    obj
+        Python numbers, nested lists of them, an array, or a Tensor.
+    dtype : DType, optional
+        Default: the array's own; for Python floats float32, for Python integers int64.
+    device : Device or str, optional
+        Default: where a Tensor is already; for all else the backend in use.
+    copy : bool, optional
+        True always copies, False never (and raises where it must), None where needed.
+
+    Returns
+    -------
+    Tensor
+        It shares memory with ``obj`` where the library allows and ``copy`` is not True.
+
+    Examples
+    --------
+    >>> pn.asarray([1.0, 2.0])
+    Tensor([1., 2.])
+    """
+    if isinstance(obj, Tensor) and dtype is None and device is None and not copy:
+        return obj
+    if isinstance(obj, Tensor) and obj._node is not None:
+        return obj.to(device or obj.device, dtype=dtype, copy=bool(copy))
+    return wrap(as_native(obj, dtype, device, copy))
+
+
+def run_backward(
+    outputs: Sequence[Tensor],
+    cotangents: Sequence[Any],
+    *,
+    retain_graph: bool,
+    create_graph: bool,
+    targets: frozenset[int] | None = None,
+) -> dict[int, Any]:
+    """Check the outputs and their cotangents, then walk back from them."""
+    seeds = []
+    for output, cotangent in zip(outputs, cotangents, strict=True):
+        if output._node is None:
+            raise GradientError(
+                "backward: this Tensor has no graph: nothing it was computed from requires a gradient, or it was computed "
+                "inside no_grad(), or by a function without a gradient. Set requires_grad=True on its inputs first."
+            )
+        xp = require_known(output._data).namespace
+        if cotangent is None:
+            if output.size != 1:
+                raise GradientError(
+                    f"backward: gradient may be left out for a single number only, this Tensor has shape {output.shape}. "
+                    "Reduce it first, for example with .sum(), or pass gradient=."
+                )
+            cotangent = wrap(xp.ones_like(output._data))
+        elif not isinstance(cotangent, Tensor):
+            cotangent = asarray(cotangent, dtype=output.dtype, device=output.device)
+        if cotangent.shape != output.shape:
+            raise ShapeError(
+                f"gradient: expected the output's shape {output.shape}, got {cotangent.shape}."
+            )
+        check_same_place("backward", (output._data, cotangent._data))
+        if cotangent.dtype != output.dtype:
+            cotangent = cotangent.astype(output.dtype)
+        seeds.append((output._node, cotangent if create_graph else cotangent._data))
+    if create_graph:
+        return walk_back(
+            seeds, keep=retain_graph, wrap=_same, unwrap=_same, targets=targets, rerun=_run_on_tensors
+        )
+    return walk_back(seeds, keep=retain_graph, wrap=wrap, unwrap=unwrap, targets=targets)
+
+
+def _same(tensor: Any) -> Any:
+    return tensor
+
+
+def _run_on_tensors(node: Node) -> tuple[Any, Any, tuple[Any, ...]]:
+    """Run a node's op again on Tensors, so that its vjps record what they do."""
+    xp = sys.modules["portanet"]
+    operands = []
+    for array, parent in zip(node.operands, node.parents, strict=True):
+        if array is None or type(array) in _SCALAR_KINDS:
+            operands.append(array)
+            continue
+        tensor = wrap(array)
+        tensor._node = parent
+        operands.append(tensor)
+    _, vjps = node.op(xp, *operands, **node.options)
+    return xp, operands, vjps
+
+
+def _binary(op: Callable[..., OpResult]) -> tuple[Any, Any, Any]:
+    """The three operator methods of a binary op: ``x + y``, ``y + x`` with ``x`` on the right, and ``x += y``."""
+    function = lift(op)
+
+    def forward(self: Tensor, other: Any) -> Any:
+        return function(self, other) if _is_operand(other) else NotImplemented
+
+    def reflected(self: Tensor, other: Any) -> Any:
+        return function(other, self) if _is_operand(other) else NotImplemented
+
+    def in_place(self: Tensor, other: Any) -> Any:
+        return self._rebind(function(self, other)) if _is_operand(other) else NotImplemented
+
+    return forward, reflected, in_place
+
+
+def _is_operand(value: Any) -> bool:
+    return isinstance(value, Tensor) or type(value) in _SCALAR_KINDS or backend_of(value) is not None
+
+
+class Tensor:
+    """An array of any backend, with a gradient.
+
+    Parameters
+    ----------
+    data
+        Python numbers, nested sequences, an array or a Tensor. It is copied.
+    dtype : DType, optional
+        Default: the array's own; float32 for Python floats.
+    device : Device or str, optional
+        Default: where ``data`` is if it is a Tensor, else the backend in use.
+    requires_grad : bool, default False
+        Whether ``backward`` accumulates a gradient in :attr:`grad`.
+
+    Notes
+    -----
+    Tensors never share memory that changes: ``x[k] = v`` and ``x += y`` make new data and give it to ``x``. Only optimizers and
+    ``load_state_dict`` write in place, and backward raises if such a write came between.
+
+    Examples
+    --------
+    >>> x = pn.Tensor([[1.0, 2.0]], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    Tensor([[2., 4.]])
+    """
+
+    __slots__ = ("__weakref__", "_data", "_grad", "_node", "_version")
+    __array_ufunc__ = None  # NumPy arrays leave operators with a Tensor to the Tensor
+
+    _data: Array
+    _node: Node | Leaf | None
+    _grad: Tensor | None
+    _version: Version | None
+
+    def __init__(
+        self,
+        data: Any,
+        dtype: DType | None = None,
+        device: Device | str | None = None,
+        requires_grad: bool = False,
+    ) -> None:
+        self._data = as_native(data, dtype, device, True)
+        self._node = self._grad = self._version = None
+        if requires_grad:
+            self.requires_grad_()
+
+    # What it is
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The length of each axis."""
+        return tuple(self._data.shape)
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self._data.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        size = 1
+        for length in self._data.shape:
+            size *= length
+        return size
+
+    @property
+    def dtype(self) -> DType:
+        """The data type."""
+        return require_known(self._data).dtype_of(self._data)
+
+    @property
+    def device(self) -> Device:
+        """Where the data is."""
+        return require_known(self._data).device_of(self._data)
+
+    @property
+    def data(self) -> Array:
+        """The array of the backend's own library. Do not write into it: closures of a recorded graph may hold it."""
+        return self._data
+
+    @property
+    def T(self) -> Tensor:  # noqa: N802
+        """Transpose of a matrix."""
+        if self.ndim != 2:
+            raise ShapeError(f"T: expected 2 axes, got shape {self.shape}. Use .mT or portanet.permute_dims.")
+        return self.mT
+
+    @property
+    def mT(self) -> Tensor:  # noqa: N802
+        """Transpose of the last two axes."""
+        return lift(manipulation.matrix_transpose, aliases=True)(self)  # type: ignore[no-any-return]
+
+    # Its gradient
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients flow to this Tensor."""
+        return self._node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self.requires_grad_(value)
+
+    def requires_grad_(self: Self, requires_grad: bool = True) -> Self:
+        """Set whether gradients flow to this Tensor; only for one that was not computed from others.
+
+        Raises
+        ------
+        DTypeError
+            For integers and booleans.
+        GradientError
+            For a computed Tensor.
+        """
+        if not self.is_leaf:
+            if requires_grad:
+                return self
+            raise GradientError("requires_grad: a computed Tensor cannot be changed; use .detach().")
+        if not requires_grad:
+            self._node = None
+        elif self._node is None:
+            if not self.dtype.is_differentiable:
+                raise DTypeError(
+                    f"requires_grad: only floating-point Tensors have gradients, this one is {self.dtype.name}. "
+                    "Convert it first: portanet.astype(x, portanet.float32)."
+                )
+            self._node = Leaf(self)
+            if self._version is None:
+                self._version = Version()
+        return self
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether this Tensor was made, not computed from others that want a gradient."""
+        return self._node is None or self._node.is_leaf
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The accumulated gradient, or None."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None:
+            if not isinstance(value, Tensor):
+                raise TypeError(f"grad: expected a Tensor or None, got {type(value).__name__}.")
+            if value.shape != self.shape or value.dtype != self.dtype:
+                raise ShapeError(
+                    f"grad: expected shape {self.shape} and {self.dtype.name}, got {value.shape} and {value.dtype.name}."
+                )
+        self._grad = value
+
+    def accumulate_grad(self, gradient: Tensor) -> None:
+        """Add to :attr:`grad`; what backward does when a gradient arrives."""
+        self._grad = gradient if self._grad is None else self._grad + gradient
+
+    def backward(
+        self, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False
+    ) -> None:
+        """Accumulate the gradient of this Tensor in the ``grad`` of every leaf that it was computed from.
+
+        Parameters
+        ----------
+        gradient : Tensor, optional
+            The cotangent of this Tensor, of its shape. May be left out for a single number.
+        retain_graph : bool, optional
+            Keep the graph for another pass; default: the value of ``create_graph``.
+        create_graph : bool, default False
+            Record the backward pass itself, for gradients of gradients.
+
+        Raises
+        ------
+        GradientError
+            If there is no graph.
+        GraphFreedError
+            If an earlier pass has freed it.
+        OverwrittenError
+            If an array that the pass needs was overwritten.
+        """
+        keep = create_graph if retain_graph is None else retain_graph
+        run_backward([self], [gradient], retain_graph=keep, create_graph=create_graph)
+
+    def detach(self) -> Tensor:
+        """The same data without a history."""
+        tensor = wrap(self._data)
+        tensor._version = self._version
+        return tensor
+
+    def retain_grad(self) -> None:
+        """Keep the gradient of a computed Tensor in its ``grad``, too."""
+        if self._node is None:
+            raise GradientError("retain_grad: this Tensor does not require a gradient.")
+        if self._node.is_leaf:
+            return
+
+        def keep(gradient: Tensor) -> None:
+            self.accumulate_grad(gradient)
+
+        self.register_hook(keep)
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> HookHandle:
+        """Call ``hook(gradient)`` whenever the gradient of this Tensor is complete; what it returns replaces it.
+
+        Returns
+        -------
+        HookHandle
+            Its ``remove()`` takes the hook away.
+        """
+        if self._node is None:
+            raise GradientError("register_hook: this Tensor does not require a gradient.")
+        if self._node.hooks is None:
+            self._node.hooks = {}
+        return HookHandle(self._node.hooks, hook)
+
+    def _rebind(self: Self, new: Tensor) -> Self:
+        """Give this Tensor new data and the new history that goes with it."""
+        if new.shape != self.shape:
+            raise ShapeError(
+                f"in-place operation: the result has shape {new.shape}, this Tensor has {self.shape}."
+            )
+        if new.dtype != self.dtype:
+            new = new.astype(self.dtype)
+        if isinstance(self._node, Leaf):
+            if is_grad_enabled():
+                raise GradientError(
+                    "in-place operation: a leaf Tensor that requires a gradient cannot be changed while operations are "
+                    "recorded. Do it inside `with portanet.no_grad():`."
+                )
+        else:
+            self._node = new._node
+        self._data = new._data
+        if self._version is not None:
+            self._version = Version()
+        return self
+
+    # Its values elsewhere
+
+    def numpy(self) -> Any:
+        """A read-only NumPy array with the same values; it shares memory where the data is on the host.
+
+        Raises
+        ------
+        GradientError
+            If this Tensor requires a gradient: use ``.detach().numpy()``.
+        """
+        if self._node is not None:
+            raise GradientError(
+                "numpy: this Tensor requires a gradient, which NumPy would lose. Use .detach().numpy()."
+            )
+        host = require_known(self._data).to_host(self._data).view()
+        host.flags.writeable = False
+        return host
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        host = self.numpy()
+        if dtype is not None and host.dtype != dtype:
+            return host.astype(dtype)
+        return host.copy() if copy else host
+
+    def __dlpack__(self, **options: Any) -> Any:
+        if self._node is not None:
+            raise GradientError("__dlpack__: this Tensor requires a gradient. Use .detach() first.")
+        return self._data.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> Any:
+        return self._data.__dlpack_device__()
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+        return sys.modules["portanet"]
+
+    def item(self) -> Scalar:
+        """The value of a single number, as a Python number."""
+        if self.size != 1:
+            raise ShapeError(f"item: expected a single number, this Tensor has shape {self.shape}.")
+        return require_known(self._data).to_host(self._data).item()  # type: ignore[no-any-return]
+
+    def tolist(self) -> Any:
+        """The values as nested Python lists."""
+        return require_known(self._data).to_host(self._data).tolist()
+
+    def to(
+        self,
+        device: Device | str | DType | None = None,
+        *,
+        dtype: DType | None = None,
+        copy: bool = False,
+    ) -> Tensor:
+        """Move to another device or backend, or convert to another data type; gradients flow back.
+
+        Parameters
+        ----------
+        device : Device or str or DType, optional
+            ``"cpu"``, ``"torch:cpu"``, a Device; or a data type.
+        """
+        if isinstance(device, DType):
+            device, dtype = None, device
+        tensor = self
+        if device is not None:
+            _, _, place = native_place(device)
+            if place != self.device:
+                tensor = _moved(self, place)
+        if dtype is not None and dtype != tensor.dtype:
+            tensor = tensor.astype(dtype)
+        return tensor.clone() if copy and tensor is self else tensor
+
+    def to_device(self, device: Device | str, /, *, stream: Any = None) -> Tensor:
+        """Move to another device, by the standard's name."""
+        return self.to(device)
+
+    def cpu(self) -> Tensor:
+        """Move to the host, to NumPy where the backend has no device on the host."""
+        backend = require_known(self._data)
+        for device in backend.devices():
+            if not device.is_accelerator:
+                return self.to(device)
+        return self.to(Device("numpy", "cpu"))
+
+    def clone(self) -> Tensor:
+        """A copy; gradients flow back to the original."""
+        return lift(copied)(self)  # type: ignore[no-any-return]
+
+    def __deepcopy__(self: Self, memo: dict[int, Any]) -> Self:
+        if not self.is_leaf:
+            raise GradientError("deepcopy: only a Tensor that was made can be copied; use .detach() first.")
+        tensor = _allocate(type(self))
+        xp = require_known(self._data).namespace
+        tensor._data = xp.asarray(self._data, copy=True)
+        tensor._node = tensor._grad = tensor._version = None
+        if self._version is not None:
+            tensor._version = Version()
+        if self._node is not None:
+            tensor._node = Leaf(tensor)
+        if self._grad is not None:
+            tensor._grad = self._grad.detach().clone()
+        memo[id(self)] = tensor
+        return tensor
+
+    def __repr__(self) -> str:
+        host = require_known(self._data).to_host(self._data)
+        text = host.__array_namespace__().array2string(host, separator=", ", prefix=f"{type(self).__name__}(")
+        parts = [text]
+        dtype = self.dtype
+        if dtype not in (float32, bool_) and dtype.name != "int64" or self.size == 0:
+            parts.append(f"dtype={dtype.name}")
+        if self.device != Device("numpy", "cpu"):
+            parts.append(f"device='{self.device}'")
+        if isinstance(self._node, Node):
+            parts.append(f"from={self._node.op.__name__}")
+        elif self._node is not None and type(self) is Tensor:
+            parts.append("requires_grad=True")
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+    def __str__(self) -> str:
+        return repr(self)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else repr(self)
+
+    def __bool__(self) -> bool:
+        return builtins.bool(self._single("bool"))
+
+    def __int__(self) -> int:
+        return int(self._single("int"))
+
+    def __float__(self) -> builtins.float:
+        return builtins.float(self._single("float"))
+
+    def __complex__(self) -> complex:
+        return complex(self._single("complex"))
+
+    def __index__(self) -> int:
+        return self._data.__index__()  # type: ignore[no-any-return]
+
+    def _single(self, wanted: str) -> Any:
+        if self.size != 1:
+            raise ShapeError(
+                f"{wanted}(): expected a single number, this Tensor has shape {self.shape}. "
+                "Reduce it first, for example with .any(), .all() or .sum()."
+            )
+        return self.item()
+
+    def __len__(self) -> int:
+        if not self._data.shape:
+            raise TypeError("len() of a Tensor without axes")
+        return int(self._data.shape[0])
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if not self._data.shape:
+            raise TypeError("iteration over a Tensor without axes")
+        return (self[i] for i in range(len(self)))
+
+    # Its parts
+
+    def __getitem__(self, key: Any) -> Tensor:
+        return lift(indexing.getitem, aliases=True)(self, native_key(key))  # type: ignore[no-any-return]
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if not _is_operand(value):
+            value = asarray(value, dtype=self.dtype, device=self.device)
+        elif type(value) in _SCALAR_KINDS:
+            check_scalar("x[key] = value", value, self.dtype)
+            value = asarray(value, dtype=self.dtype, device=self.device)
+        self._rebind(lift(indexing.setitem)(self, value, native_key(key)))
+
+    # Its operators
+
+    __add__, __radd__, __iadd__ = _binary(elementwise.add)
+    __sub__, __rsub__, __isub__ = _binary(elementwise.subtract)
+    __mul__, __rmul__, __imul__ = _binary(elementwise.multiply)
+    __pow__, __rpow__, __ipow__ = _binary(elementwise.pow)
+    __matmul__, __rmatmul__, __imatmul__ = _binary(linear_algebra.matmul)
+    __mod__, __rmod__, __imod__ = _binary(elementwise.remainder)
+    __floordiv__, __rfloordiv__, __ifloordiv__ = _binary(elementwise.floor_divide)
+    __and__, __rand__, __iand__ = _binary(elementwise.bitwise_and)
+    __or__, __ror__, __ior__ = _binary(elementwise.bitwise_or)
+    __xor__, __rxor__, __ixor__ = _binary(elementwise.bitwise_xor)
+    lift(elementwise.divide, converts=True)
+    __truediv__, __rtruediv__, __itruediv__ = _binary(elementwise.divide)
+    __lt__ = _binary(elementwise.less)[0]
+    __le__ = _binary(elementwise.less_equal)[0]
+    __gt__ = _binary(elementwise.greater)[0]
+    __ge__ = _binary(elementwise.greater_equal)[0]
+    __eq__ = _binary(elementwise.equal)[0]
+    __ne__ = _binary(elementwise.not_equal)[0]
+    __hash__ = object.__hash__
+    __neg__ = lift(elementwise.negative)
+    __pos__ = lift(elementwise.positive)
+    __abs__ = lift(elementwise.abs)
+    __invert__ = lift(elementwise.bitwise_invert)
+
+    # The everyday methods of PyTorch's Tensor: aliases of the functions, here and nowhere else
+
+    abs = lift(elementwise.abs)
+    exp = lift(elementwise.exp)
+    log = lift(elementwise.log)
+    sqrt = lift(elementwise.sqrt)
+    square = lift(elementwise.square)
+    sin = lift(elementwise.sin)
+    cos = lift(elementwise.cos)
+    tanh = lift(elementwise.tanh)
+    pow = lift(elementwise.pow)
+    clamp = clip = lift(elementwise.clip)
+    sum = lift(reductions.sum)
+    mean = lift(reductions.mean)
+    prod = lift(reductions.prod)
+    max = lift(reductions.max)
+    min = lift(reductions.min)
+    var = lift(reductions.var)
+    std = lift(reductions.std)
+    any = lift(reductions.any)
+    all = lift(reductions.all)
+    argmax = lift(reductions.argmax)
+    argmin = lift(reductions.argmin)
+    mm = matmul = lift(linear_algebra.matmul)
+    squeeze = lift(manipulation.squeeze, aliases=True)
+    expand_dims = lift(manipulation.expand_dims, aliases=True)
+    astype = lift(manipulation.astype, aliases=True)
+
+    def reshape(self, *shape: Any) -> Tensor:
+        """The same values in another shape, given as numbers or as one tuple."""
+        sizes = shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape
+        return lift(manipulation.reshape, aliases=True)(self, sizes)  # type: ignore[no-any-return]
+
+    view = reshape
+
+    def permute(self, *axes: Any) -> Tensor:
+        """The axes in another order, given as numbers or as one tuple."""
+        order = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
+        return lift(manipulation.permute_dims, aliases=True)(self, order)  # type: ignore[no-any-return]
+
+    def t(self) -> Tensor:
+        """Transpose of a matrix; a vector stays as it is."""
+        return self if self.ndim < 2 else self.T
+
+    def flatten(self) -> Tensor:
+        """All values along one axis."""
+        return self.reshape(-1)
+
+    def unsqueeze(self, axis: int) -> Tensor:
+        """Insert an axis of length 1."""
+        return self.expand_dims(axis=axis)  # type: ignore[no-any-return]
+
+    def float(self) -> Tensor:
+        """Convert to float32."""
+        return self.to(float32)
+
+
+def native_key(key: Any) -> Any:
+    """An index with the arrays of its Tensors, and lists of integers made into arrays of the backend."""
+    if isinstance(key, tuple):
+        return tuple(native_key(part) for part in key)
+    if isinstance(key, list):
+        return as_native(key, None, None, None)
+    return unwrap(key)
+
+
+def copied(xp: Any, x: Array) -> OpResult:
+    """A copy of an array."""
+    return xp.asarray(x, copy=True), (lambda g: g,)
+
+
+def _moved(tensor: Tensor, place: Device) -> Tensor:
+    """The same values on another device, perhaps of another backend; the cotangent travels back."""
+    home = tensor.device
+    source = require_known(tensor._data)
+
+    def move(array: Array, there: Device) -> Array:
+        return array.to(there) if isinstance(array, Tensor) else as_native(array, None, there, None)
+
+    def to_place(xp: Any, x: Array) -> OpResult:
+        return move(x, place), (lambda g: move(g, home),)
+
+    moved = wrap(as_native(tensor._data, None, place, None))
+    if tensor._node is not None and is_grad_enabled():
+        vjps = to_place(None, tensor._data)[1]
+        moved._node = Node(to_place, source, source.namespace, [tensor._data], [tensor._node], {}, vjps, None)
+    return moved
