@@ -5,7 +5,7 @@ This module is itself an array API namespace: it is what ``Tensor.__array_namesp
 
 from __future__ import annotations
 
-from portanet import data, io, metrics, nn, optim, random
+from portanet import data, io, metrics, nn, optim, plot, random
 from portanet.autograd import grad
 from portanet.backend import (
     available_backends,
@@ -24,7 +24,8 @@ from portanet.functions.manipulation import *  # noqa: F403
 from portanet.functions.reductions import *  # noqa: F403
 from portanet.graph import enable_grad, is_grad_enabled, no_grad
 from portanet.io import load, save
-from portanet.nn.module import functional_call
+from portanet.nn.functional_call import functional_call
 from portanet.random import manual_seed
+from portanet.threads import get_num_threads, set_num_threads
 from portanet.tensor import RECORDED_OPS as __recorded_ops__
 from portanet.tensor import Tensor, asarray

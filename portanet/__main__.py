@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser(
         "info",
         help="versions, backends and devices, and why a backend is not available",
-        description="Print versions, the backend in use, and every backend with its devices or the reason and the remedy.",
+        description="Print versions, the backend in use, and every backend: its devices, or what is wrong.",
     )
     chosen = parser.parse_args(arguments)
     if chosen.command == "info":

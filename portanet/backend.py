@@ -1,7 +1,7 @@
 """Backends: what one is, how one is found, and which one is in use.
 
-A backend is everything that portanet knows about one array library. This file holds the record that each backend fills in
-(:class:`Backend`), the registry that finds them (entry points in the group ``portanet.backends``), and the switch
+A backend is everything that portanet knows about one array library. This file holds the record that each backend fills
+in (:class:`Backend`), the registry that finds them (entry points in the group ``portanet.backends``), and the switch
 (:func:`set_backend`, :func:`use_backend`). It names no array library except the default.
 """
 
@@ -13,7 +13,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -68,7 +68,7 @@ class Unavailability(NamedTuple):
     """Why a backend cannot run on this machine, and what mends it."""
 
     cause: str
-    """In a few words: ``"library not installed"``, ``"damaged library"``, ``"no GPU"``, or one of :data:`GPU_FAULTS`."""
+    """In a few words: ``"library not installed"``, ``"damaged library"``, ``"no GPU"``, one of :data:`GPU_FAULTS`."""
     detail: str
     """What was seen, in one sentence."""
     remedy: str
@@ -79,14 +79,14 @@ class Unavailability(NamedTuple):
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, in one line: its type, and the first line of its message that is more than decoration.
+    r"""What an error says, in one line: its type, and the first line of its message that is more than decoration.
 
     Of an error raised from another one the original counts, for libraries frame it in pages of advice.
 
     Examples
     --------
     >>> from portanet.backend import first_line
-    >>> first_line(OSError("libcublas.so.13: cannot open shared object file\\nsecond line"))
+    >>> first_line(OSError("libcublas.so.13: cannot open shared object file\nsecond line"))
     'OSError: libcublas.so.13: cannot open shared object file'
     """
     while error.__cause__ is not None:
@@ -116,11 +116,15 @@ class Kernel:
         Names of the data types that every array operand may have; None for all.
     accepts : callable, optional
         ``accepts(*operands, **options) -> bool``: a further condition, such as a layout. Where it is False the op runs.
+    exact : bool, default False
+        A promise that each gradient has its operand's own shape and data type, so that nobody need look. Holds for
+        kernels without conditions only.
     """
 
     function: Callable[..., Any]
     dtypes: frozenset[str] | None = None
     accepts: Callable[..., bool] | None = None
+    exact: bool = False
 
 
 class LazyKernels(Mapping[str, Kernel]):
@@ -398,7 +402,7 @@ def backend_named(name: str) -> Backend:
     Raises
     ------
     BackendUnavailableError
-        If no installed package offers a backend of that name.
+        If no installed package offers a backend of that name, or the package that does is damaged.
     """
     found = _loaded.get(name)
     if found is not None:
@@ -408,7 +412,13 @@ def backend_named(name: str) -> Backend:
             point = _entry_points().get(name)
             if point is None:
                 raise BackendUnavailableError(_unknown_name(name))
-            _loaded[name] = point.load()
+            try:
+                _loaded[name] = point.load()
+            except Exception as error:
+                raise BackendUnavailableError(
+                    f"Backend {name!r} cannot be loaded from {point.value!r}: {first_line(error)}. "
+                    "Repair or uninstall the package that offers it."
+                ) from error
         return _loaded[name]
 
 
@@ -427,7 +437,10 @@ def backend_of(array: Any) -> Backend | None:
     found = _by_type.get(kind)
     if found is None and kind not in _NEVER_ARRAYS:
         for name in [*_loaded, *(name for name in known_backend_names() if name not in _loaded)]:
-            backend = backend_named(name)
+            try:
+                backend = backend_named(name)
+            except BackendUnavailableError:
+                continue  # a stranger's damaged package is no reason why an array of another library is not recognised
             if backend.owns(array):
                 _by_type[kind] = backend
                 return backend
@@ -549,7 +562,10 @@ def find_device(backend: Backend, device_name: str) -> Device:
 
 def _first_accelerated(stacklevel: int) -> Backend | None:
     """The backend that ``"auto"`` means here; a GPU that is there and does not work is worth a warning."""
-    candidates = [backend_named(name) for name in known_backend_names()]
+    candidates = []
+    for name in known_backend_names():
+        with suppress(BackendUnavailableError):
+            candidates.append(backend_named(name))
     ranked = sorted(
         (backend for backend in candidates if backend.auto_priority is not None),
         key=lambda backend: backend.auto_priority or 0,
@@ -649,11 +665,9 @@ def get_backend() -> Backend:
     return _selection().backend
 
 
-
 def default_device() -> Device:
     """The device on which new arrays are made."""
     return _selection().resolved_device()
-
 
 
 def available_backends() -> list[BackendReport]:
@@ -673,7 +687,12 @@ def available_backends() -> list[BackendReport]:
     """
     reports = []
     for name in known_backend_names():
-        backend = backend_named(name)
+        try:
+            backend = backend_named(name)
+        except BackendUnavailableError as error:
+            damage = Unavailability("damaged backend", str(error), "repair or uninstall that package.")
+            reports.append(BackendReport(name, None, (), damage, False))
+            continue
         problem = backend.unavailability()
         reports.append(
             BackendReport(
@@ -694,32 +713,60 @@ def available_backends() -> list[BackendReport]:
 class Implementation:
     """How one op runs on one array library: the namespace, and the kernel or the op itself."""
 
-    __slots__ = ("accepts", "array_types", "backend", "function", "kernel_dtypes", "op", "several_devices", "xp")
+    __slots__ = (
+        "array_type",
+        "backend",
+        "conditional",
+        "exact",
+        "function",
+        "kernel_accepts",
+        "kernel_dtypes",
+        "op",
+        "several_devices",
+        "xp",
+    )
 
     def __init__(self, op: Op, backend: Backend) -> None:
         kernel = backend.kernels.get(op.__name__)
         self.op = op
         self.backend = backend
         self.xp = backend.namespace
-        self.array_types = backend.array_types()
+        self.array_type = backend.array_types()[0]
         self.several_devices = len(backend.devices()) > 1
         self.function: Callable[..., Any] = op if kernel is None else kernel.function
-        self.accepts = None if kernel is None else kernel.accepts
-        self.kernel_dtypes = None
+        self.kernel_accepts = None if kernel is None else kernel.accepts
+        self.kernel_dtypes: dict[NativeDType, bool] | None = None
         if kernel is not None and kernel.dtypes is not None:
-            self.kernel_dtypes = frozenset(
-                native for dtype, native in backend.native_dtypes.items() if dtype.name in kernel.dtypes
-            )
-        if self.kernel_dtypes is not None:
-            self.accepts = self._accepts_dtypes
+            self.kernel_dtypes = {
+                native: dtype.name in kernel.dtypes for dtype, native in backend.native_dtypes.items()
+            }
+        self.conditional = (
+            self.several_devices or self.kernel_accepts is not None or self.kernel_dtypes is not None
+        )
+        """Whether :meth:`choose` has anything to decide."""
+        self.exact = kernel is not None and kernel.exact and kernel.dtypes is None and kernel.accepts is None
 
-    def _accepts_dtypes(self, *operands: Any, **options: Any) -> bool:
-        kernel = self.backend.kernels[self.op.__name__]
-        for operand in operands:
-            native = getattr(operand, "dtype", None)
-            if native is not None and not any(native == allowed for allowed in self.kernel_dtypes or ()):
-                return False
-        return kernel.accepts is None or kernel.accepts(*operands, **options)
+    def choose(self, operands: Sequence[Any], options: Mapping[str, Any]) -> Callable[..., Any]:
+        """The kernel if it accepts these operands, else the op; first check that they are on one device."""
+        if self.several_devices:
+            check_same_place(self.op.__name__, operands)
+        known = self.kernel_dtypes
+        if known is not None:
+            for operand in operands:
+                if operand is None:
+                    continue
+                try:
+                    good = known[operand.dtype]
+                except KeyError:  # another spelling of a type, such as NumPy's dtype("float32") for float32
+                    native = operand.dtype
+                    good = known[native] = any(native == other and fits for other, fits in known.items())
+                except AttributeError:  # a Python number
+                    continue
+                if not good:
+                    return self.op
+        if self.kernel_accepts is not None and not self.kernel_accepts(*operands, **options):
+            return self.op
+        return self.function
 
 
 def check_same_place(op_name: str, operands: Sequence[Any]) -> None:

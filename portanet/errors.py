@@ -12,6 +12,7 @@ __all__ = [
     "DTypeError",
     "DataError",
     "DeviceError",
+    "GradcheckError",
     "GradientError",
     "GraphFreedError",
     "MixedBackendError",
@@ -61,6 +62,10 @@ class GraphFreedError(GradientError):
 
 class OverwrittenError(GradientError):
     """An array that the backward pass needs was overwritten after the forward pass."""
+
+
+class GradcheckError(PortanetError, AssertionError):
+    """A gradient rule disagrees with finite differences."""
 
 
 class StateDictError(PortanetError, ValueError):

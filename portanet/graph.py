@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from heapq import heappop, heappush
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from portanet.errors import GraphFreedError, OverwrittenError
 from portanet.protocols import Array, Namespace, Op, Vjp
@@ -21,7 +21,7 @@ from portanet.protocols import Array, Namespace, Op, Vjp
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from portanet.backend import Backend
+    from portanet.backend import Implementation
 
 __all__ = ["HookHandle", "Leaf", "Node", "Version", "enable_grad", "is_grad_enabled", "no_grad"]
 
@@ -85,7 +85,7 @@ class HookHandle:
 
 
 class Leaf:
-    """Where gradients of one Tensor arrive that was not computed from others."""
+    """Where gradients of one Tensor arrive that was not computed from others: an end of the walk."""
 
     __slots__ = ("hooks", "order", "tensor")
     is_leaf = True
@@ -99,14 +99,23 @@ class Leaf:
 class Node:
     """One recorded op: its operands, where they came from, and its vjps (None once freed)."""
 
-    __slots__ = ("backend", "hooks", "op", "operands", "options", "order", "parents", "versions", "vjps", "xp")
+    __slots__ = (
+        "hooks",
+        "implementation",
+        "op",
+        "operands",
+        "options",
+        "order",
+        "parents",
+        "versions",
+        "vjps",
+    )
     is_leaf = False
 
     def __init__(
         self,
         op: Op,
-        backend: Backend,
-        xp: Namespace,
+        implementation: Implementation,
         operands: Any,
         parents: Any,
         options: Mapping[str, Any],
@@ -114,8 +123,7 @@ class Node:
         versions: list[tuple[Version, int]] | None,
     ) -> None:
         self.op = op
-        self.backend = backend
-        self.xp = xp
+        self.implementation = implementation
         self.operands = operands
         self.parents = parents
         self.options = options
@@ -124,26 +132,19 @@ class Node:
         self.order = _next_order()
         self.hooks: dict[int, Any] | None = None
 
-    def free(self) -> None:
-        """Let go of the closures, the operands and the way back."""
-        self.vjps = self.operands = self.parents = self.versions = None
-
-    def check_intact(self) -> None:
-        """Raise if the closures are gone, or hold an array that was overwritten."""
+    def complain(self) -> NoReturn:
+        """Raise because the closures are gone, or hold an array that was overwritten."""
         name = self.op.__name__
         if self.vjps is None:
             raise GraphFreedError(
-                f"backward: the graph through {name!r} was freed by an earlier backward pass. Pass retain_graph=True to "
-                "the earlier call, or run the forward pass again."
+                f"backward: the graph through {name!r} was freed by an earlier backward pass. Pass "
+                "retain_graph=True to the earlier call, or run the forward pass again."
             )
-        if self.versions is not None:
-            for version, seen in self.versions:
-                if version.count != seen:
-                    raise OverwrittenError(
-                        f"backward: an operand of {name!r} was overwritten after the forward pass (by an optimizer step or "
-                        "load_state_dict), so its gradient would be wrong. Call backward before the write, or run the "
-                        "forward pass again."
-                    )
+        raise OverwrittenError(
+            f"backward: an operand of {name!r} was overwritten after the forward pass (by an optimizer step or "
+            "load_state_dict), so its gradient would be wrong. Call backward before the write, or run the "
+            "forward pass again."
+        )
 
 
 def unbroadcast(xp: Namespace, cotangent: Array, shape: tuple[int, ...]) -> Array:
@@ -188,61 +189,72 @@ def walk_back(
     dict
         The cotangents of the targets by their order.
     """
-    pending: dict[int, Node | Leaf] = {}
-    cotangents: dict[int, Array] = {}
-    heap: list[int] = []
-    for start, cotangent in seeds:
-        order = start.order
-        if order in pending:
-            cotangents[order] = cotangents[order] + cotangent
-        else:
-            pending[order] = start
-            cotangents[order] = cotangent
-            heappush(heap, -order)
-    oldest_wanted = min(targets, default=-1) if targets is not None else -1
+    cotangents: dict[Node, Array] = {}
+    heap: list[tuple[int, Node]] = []  # the orders are negative, so that the newest node is the smallest
+    leaves: dict[Leaf, Array] = {}
     wanted: dict[int, Array] = {}
-    arrived: list[tuple[Leaf, Array]] = []
+    oldest_wanted = min(targets, default=-1) if targets is not None else -1
+
+    for start, cotangent in seeds:
+        if isinstance(start, Leaf):
+            leaves[start] = leaves[start] + cotangent if start in leaves else cotangent
+        elif start in cotangents:
+            cotangents[start] = cotangents[start] + cotangent
+        else:
+            cotangents[start] = cotangent
+            heappush(heap, (-start.order, start))
 
     while heap:
-        order = -heappop(heap)
-        if order < oldest_wanted:
+        node = heappop(heap)[1]
+        if node.order < oldest_wanted:
             break
-        node = pending.pop(order)
-        cotangent = cotangents.pop(order)
+        cotangent = cotangents.pop(node)
         if node.hooks:
             cotangent = _run_hooks(node.hooks, cotangent, wrap, unwrap)
-        if targets is not None and order in targets:
-            wanted[order] = cotangent
-        if node.is_leaf:
-            if targets is None:
-                arrived.append((node, cotangent))  # type: ignore[arg-type]
-            continue
-        assert isinstance(node, Node)
-        if node.vjps is None or node.versions is not None:
-            node.check_intact()
-        xp, operands, vjps = (node.xp, node.operands, node.vjps) if rerun is None else rerun(node)
+        if targets is not None and node.order in targets:
+            wanted[node.order] = cotangent
+        vjps = node.vjps
+        if vjps is None:
+            node.complain()
+        if node.versions is not None:
+            for version, seen in node.versions:
+                if version.count != seen:
+                    node.complain()
+        if rerun is None:
+            xp, operands, exact = node.implementation.xp, node.operands, node.implementation.exact
+        else:
+            xp, operands, vjps = rerun(node)
+            exact = False
         for parent, vjp, operand in zip(node.parents, vjps, operands):  # type: ignore[arg-type]
             if parent is None or vjp is None:
                 continue
             contribution = vjp(cotangent)
-            if contribution.shape != operand.shape:
-                contribution = unbroadcast(xp, contribution, operand.shape)
-            if contribution.dtype != operand.dtype:
-                contribution = xp.astype(contribution, operand.dtype)
-            order = parent.order
-            if order in pending:
-                cotangents[order] = cotangents[order] + contribution
+            if not exact:
+                if contribution.shape != operand.shape:
+                    contribution = unbroadcast(xp, contribution, operand.shape)
+                if contribution.dtype is not operand.dtype and contribution.dtype != operand.dtype:
+                    contribution = xp.astype(contribution, operand.dtype)
+            if parent.is_leaf:
+                leaves[parent] = leaves[parent] + contribution if parent in leaves else contribution
+            elif parent in cotangents:
+                cotangents[parent] = cotangents[parent] + contribution
             else:
-                pending[order] = parent
-                cotangents[order] = contribution
-                heappush(heap, -order)
+                cotangents[parent] = contribution
+                heappush(heap, (-parent.order, parent))
         if not keep:
-            node.free()
+            node.vjps = node.operands = node.parents = node.versions = None
 
-    for leaf, cotangent in arrived:
-        tensor = leaf.tensor()
-        if tensor is not None:
-            tensor.accumulate_grad(wrap(cotangent))
+    for leaf, cotangent in leaves.items():
+        if leaf.hooks:
+            leaves[leaf] = cotangent = _run_hooks(leaf.hooks, cotangent, wrap, unwrap)
+        if targets is not None and leaf.order in targets:
+            wanted[leaf.order] = cotangent
+    if targets is None:
+        for leaf, cotangent in leaves.items():
+            tensor = leaf.tensor()
+            if tensor is not None:
+                gradient = wrap(cotangent)
+                tensor._grad = gradient if tensor._grad is None else tensor._grad + gradient
     return wanted
 
 

@@ -15,10 +15,11 @@ from portanet.backend import (
     default_device,
 )
 from portanet.errors import PortanetError
+from portanet.threads import get_num_threads
 
-__all__ = ["describe_installation", "usable_cores"]
+__all__ = ["describe_installation"]
 
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+THREAD_VARIABLES = ("PORTANET_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 WIDTH = 100
 LABEL_WIDTH = 18
 
@@ -43,7 +44,7 @@ def describe_installation() -> str:
         _labelled("portanet", _own_version()),
         _labelled("Python", f"{platform.python_version()} ({platform.python_implementation()})"),
         _labelled("platform", platform.platform()),
-        _labelled("processor cores", _cores()),
+        _labelled("threads", _threads()),
         _labelled(ENVIRONMENT_VARIABLE, _wanted() or "not set"),
         _labelled("backend in use", _backend_in_use()),
         "",
@@ -53,13 +54,6 @@ def describe_installation() -> str:
     return "\n".join(lines)
 
 
-def usable_cores() -> int:
-    """How many processor cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _own_version() -> str:
     try:
         return version("portanet")
@@ -67,9 +61,9 @@ def _own_version() -> str:
         return "not installed as a package; run `pip install -e .` in its folder"
 
 
-def _cores() -> str:
+def _threads() -> str:
     limits = [f"{name}={os.environ[name]}" for name in THREAD_VARIABLES if name in os.environ]
-    return ", ".join([str(usable_cores()), *limits])
+    return ", ".join([str(get_num_threads()), *limits])
 
 
 def _wanted() -> str:

@@ -115,7 +115,9 @@ def confusion_matrix(predictions: Array, targets: Array, num_classes: int | None
     highest, lowest = max(int(p.max()), int(t.max())), min(int(p.min()), int(t.min()))
     count = highest + 1 if num_classes is None else num_classes
     if lowest < 0 or highest >= count:
-        raise DataError(f"predictions, targets: classes must be from 0 to {count - 1}, got {lowest} to {highest}.")
+        raise DataError(
+            f"predictions, targets: classes must be from 0 to {count - 1}, got {lowest} to {highest}."
+        )
     table = [[0] * count for _ in range(count)]
     for truth, guess in zip(t.reshape(-1).tolist(), p.reshape(-1).tolist(), strict=True):
         table[truth][guess] += 1

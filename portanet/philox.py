@@ -13,7 +13,14 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["philox_block", "random_doubles", "random_keys", "random_normals", "random_singles", "random_words"]
+__all__ = [
+    "philox_block",
+    "random_doubles",
+    "random_keys",
+    "random_normals",
+    "random_singles",
+    "random_words",
+]
 
 ROUNDS = 10
 MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))

@@ -153,8 +153,6 @@ def permutation_on_host(count: int, generator: Generator | None = None) -> Any:
     return random_keys(seed, stream, count).argsort(kind="stable")
 
 
-def permutation(
-    n: int, *, device: Device | str | None = None, generator: Generator | None = None
-) -> Tensor:
+def permutation(n: int, *, device: Device | str | None = None, generator: Generator | None = None) -> Tensor:
     """The numbers from 0 to ``n - 1`` in random order, int64."""
     return wrap(as_native(permutation_on_host(n, generator), int64, device, None))

@@ -67,7 +67,9 @@ def lift(
         return RECORDED_OPS[op]
     signature = inspect.signature(op)
     parameters = list(signature.parameters.values())[1:]
-    operand_names = [p.name for p in parameters if p.annotation in _OPERAND_ANNOTATIONS and p.kind != p.KEYWORD_ONLY]
+    operand_names = [
+        p.name for p in parameters if p.annotation in _OPERAND_ANNOTATIONS and p.kind != p.KEYWORD_ONLY
+    ]
     option_names = [p.name for p in parameters if p.name not in operand_names]
     arity = len(operand_names)
     variadic = any(p.kind == p.VAR_POSITIONAL for p in parameters)
@@ -95,49 +97,49 @@ def lift(
     def function(*args: Any, **options: Any) -> Any:
         if len(args) != arity and not variadic:
             args = arrange(args, options)
+        # This is the path of every operation, so it is written for speed: one loop, no calls, no properties.
         raw = []
         parents = []
-        versions = kind = implementation = None
+        kind = versions = None
         wants_gradient = is_tensor = mixed = False
         for operand in args:
             if isinstance(operand, Tensor):
                 is_tensor = True
                 array = operand._data
                 parent = operand._node
+                version = operand._version
+                raw.append(array)
+                parents.append(parent)
                 if parent is not None:
                     wants_gradient = True
-                version = operand._version
                 if version is not None:
                     if versions is None:
-                        versions = []
-                    versions.append((version, version.count))
+                        versions = [(version, version.count)]
+                    else:
+                        versions.append((version, version.count))
+                if type(array) is not kind:
+                    if kind is None:
+                        kind = type(array)
+                    else:
+                        mixed = True
             else:
-                array = operand
-                parent = None
-            raw.append(array)
-            parents.append(parent)
-            array_type = type(array)
-            if array_type is not kind and array is not None:
-                if kind is None and array_type in implementations:
-                    kind = array_type
-                    implementation = implementations[array_type]
-                else:
+                raw.append(operand)
+                parents.append(None)
+                if operand is not None:
                     mixed = True
-        if mixed or implementation is None:
+        if mixed or kind not in implementations:
             implementation = admit_operands(op, operand_names, raw, implementations, is_tensor, converts)
-        if implementation.several_devices:
-            check_same_place(op.__name__, raw)
+        else:
+            implementation = implementations[kind]
         if takes_dtype and options.get("dtype") is not None:
             options["dtype"] = implementation.backend.native_dtype(options["dtype"])
-        run = implementation.function
-        if implementation.accepts is not None and not implementation.accepts(*raw, **options):
-            run = op
+        run = implementation.choose(raw, options) if implementation.conditional else implementation.function
         try:
             result, vjps = run(implementation.xp, *raw, **options)
         except Exception as error:
             describe_call(error, op, raw)
             raise
-        if type(result) is not kind and not isinstance(result, implementation.array_types[0]):
+        if type(result) is not kind and not isinstance(result, implementation.array_type):
             result = implementation.xp.asarray(result)
         if not is_tensor:
             return result
@@ -145,11 +147,10 @@ def lift(
         tensor._data = result
         tensor._grad = None
         tensor._version = args[0]._version if aliases else None
-        tensor._node = None
-        if wants_gradient and is_grad_enabled() and any_vjp(vjps, parents):
-            tensor._node = Node(
-                op, implementation.backend, implementation.xp, raw, parents, options, vjps, versions
-            )
+        if wants_gradient and is_grad_enabled() and (vjps[0] and parents[0] or any_vjp(vjps, parents)):
+            tensor._node = Node(op, implementation, raw, parents, options, vjps, versions)
+        else:
+            tensor._node = None
         return tensor
 
     update_wrapper(function, op)
@@ -205,6 +206,10 @@ def admit_operands(
     MixedBackendError, DeviceError
         If two operands are in different places.
     """
+    if is_tensor and len(raw) == 2:
+        found = _array_and_number(raw, implementations, op, converts)
+        if found is not None:
+            return found
     backends = [backend_of(operand) for operand in raw]
     arrays = [
         i for i, backend in enumerate(backends) if backend and isinstance(raw[i], backend.array_types()[0])
@@ -239,6 +244,19 @@ def admit_operands(
     if type(first) not in implementations:
         implementations[type(first)] = Implementation(op, backend)
     return implementations[type(first)]
+
+
+def _array_and_number(
+    raw: Sequence[Any], implementations: dict[type, Implementation], op: Op, converts: bool
+) -> Implementation | None:
+    """The short way for ``x * 2``: an array of a familiar type beside a Python number."""
+    number, array = raw if type(raw[0]) in _SCALAR_KINDS else (raw[1], raw[0])
+    implementation = implementations.get(type(array))
+    if implementation is None or type(number) not in _SCALAR_KINDS:
+        return None
+    if not converts:
+        check_scalar(op.__name__, number, implementation.backend.dtype_of(array))
+    return implementation
 
 
 def check_scalar(name: str, number: Scalar, dtype: DType) -> None:
@@ -281,7 +299,8 @@ def native_place(device: Device | str | None) -> tuple[Backend, Any, Device]:
             backend = backend_named(head)
             place = find_device(backend, tail) if tail else backend.devices()[0]
         else:
-            place = find_device(backend, tail if head == backend.name else device)
+            known = device == backend.name
+            place = default_device() if known else find_device(backend, tail if head == backend.name else device)
     else:
         raise TypeError(
             f"device: expected a portanet.Device or a name such as 'cpu', got {type(device).__name__}."
@@ -310,10 +329,10 @@ def as_native(
                 f"copy: an array of {owner.name} cannot be shared with {backend.name}; leave copy=None."
             )
         return backend.asarray(owner.to_host(value), dtype=native_dtype, device=native_device, copy=copy)
-    if isinstance(value, (list, tuple)) and any(
-        isinstance(part, Tensor) for part in _first_elements(value)
-    ):
-        raise DTypeError("obj: a sequence of Tensors is joined with portanet.stack(...) or portanet.concat(...).")
+    if isinstance(value, (list, tuple)) and any(isinstance(part, Tensor) for part in _first_elements(value)):
+        raise DTypeError(
+            "obj: a sequence of Tensors is joined with portanet.stack(...) or portanet.concat(...)."
+        )
     try:
         array = backend.asarray(value, dtype=native_dtype, device=native_device, copy=copy)
     except Exception as error:
@@ -409,20 +428,18 @@ def run_backward(
                 "backward: this Tensor has no graph: nothing it was computed from requires a gradient, or it was computed "
                 "inside no_grad(), or by a function without a gradient. Set requires_grad=True on its inputs first."
             )
-        xp = require_known(output._data).namespace
         if cotangent is None:
-            if output.size != 1:
+            if output._data.ndim and output.size != 1:
                 raise GradientError(
                     f"backward: gradient may be left out for a single number only, this Tensor has shape {output.shape}. "
                     "Reduce it first, for example with .sum(), or pass gradient=."
                 )
-            cotangent = wrap(xp.ones_like(output._data))
-        elif not isinstance(cotangent, Tensor):
+            seeds.append((output._node, _unit(output, create_graph)))
+            continue
+        if not isinstance(cotangent, Tensor):
             cotangent = asarray(cotangent, dtype=output.dtype, device=output.device)
         if cotangent.shape != output.shape:
-            raise ShapeError(
-                f"gradient: expected the output's shape {output.shape}, got {cotangent.shape}."
-            )
+            raise ShapeError(f"gradient: expected the output's shape {output.shape}, got {cotangent.shape}.")
         check_same_place("backward", (output._data, cotangent._data))
         if cotangent.dtype != output.dtype:
             cotangent = cotangent.astype(output.dtype)
@@ -432,6 +449,20 @@ def run_backward(
             seeds, keep=retain_graph, wrap=_same, unwrap=_same, targets=targets, rerun=_run_on_tensors
         )
     return walk_back(seeds, keep=retain_graph, wrap=wrap, unwrap=unwrap, targets=targets)
+
+
+def _unit(output: Tensor, as_tensor: bool) -> Any:
+    """The cotangent 1 of a single number."""
+    node = output._node
+    backend = node.implementation.backend if isinstance(node, Node) else require_known(output._data)
+    place = (backend, output._data.dtype, output._data.shape, backend.device_of(output._data))
+    one = _units.get(place)
+    if one is None:
+        one = _units[place] = backend.namespace.ones_like(output._data)
+    return wrap(one) if as_tensor else one
+
+
+_units: dict[Any, Array] = {}
 
 
 def _same(tensor: Any) -> Any:
@@ -626,10 +657,6 @@ class Tensor:
                 )
         self._grad = value
 
-    def accumulate_grad(self, gradient: Tensor) -> None:
-        """Add to :attr:`grad`; what backward does when a gradient arrives."""
-        self._grad = gradient if self._grad is None else self._grad + gradient
-
     def backward(
         self, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False
     ) -> None:
@@ -654,6 +681,9 @@ class Tensor:
             If an array that the pass needs was overwritten.
         """
         keep = create_graph if retain_graph is None else retain_graph
+        if gradient is None and not create_graph and not self._data.shape and self._node is not None:
+            walk_back(((self._node, _unit(self, False)),), keep=keep, wrap=wrap, unwrap=unwrap)
+            return
         run_backward([self], [gradient], retain_graph=keep, create_graph=create_graph)
 
     def detach(self) -> Tensor:
@@ -670,7 +700,7 @@ class Tensor:
             return
 
         def keep(gradient: Tensor) -> None:
-            self.accumulate_grad(gradient)
+            self._grad = gradient if self._grad is None else self._grad + gradient
 
         self.register_hook(keep)
 
@@ -989,5 +1019,6 @@ def _moved(tensor: Tensor, place: Device) -> Tensor:
     moved = wrap(as_native(tensor._data, None, place, None))
     if tensor._node is not None and is_grad_enabled():
         vjps = to_place(None, tensor._data)[1]
-        moved._node = Node(to_place, source, source.namespace, [tensor._data], [tensor._node], {}, vjps, None)
+        implementation = Implementation(to_place, source)
+        moved._node = Node(to_place, implementation, [tensor._data], [tensor._node], {}, vjps, None)
     return moved

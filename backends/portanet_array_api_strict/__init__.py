@@ -1,7 +1,8 @@
 """The array-api-strict backend, for tests: it raises on anything outside the standard.
 
-What runs here runs on every library that keeps the standard. It has several make-believe devices, two of which lack data types, so
-that mixed devices can be tested on a machine without a GPU. It has no kernels: the ops' own definitions are what it proves.
+What runs here runs on every library that keeps the standard. It has several make-believe devices, two of which lack
+data types, so that mixed devices can be tested on a machine without a GPU. It has no kernels: the ops' own definitions
+are what it proves.
 """
 
 from __future__ import annotations

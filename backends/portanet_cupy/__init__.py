@@ -1,7 +1,8 @@
 """The CuPy backend: NVIDIA GPUs.
 
-CuPy imports without a GPU, and lists GPUs that cannot compute, because its plain wheel brings neither the compiler (NVRTC) nor cuBLAS. So a
-GPU counts as there only once it has run one small elementwise kernel and one small matmul; each thing that can be wrong has a name and a remedy.
+CuPy imports without a GPU, and lists GPUs that cannot compute, because its plain wheel brings neither the compiler
+(NVRTC) nor cuBLAS. So a GPU counts as there only once it has run one small elementwise kernel and one small matmul;
+each thing that can be wrong has a name and a remedy.
 """
 
 from __future__ import annotations
@@ -97,7 +98,9 @@ class CuPyBackend(Backend):
                 return self.namespace.asarray(value, dtype=dtype, copy=copy)
         if copy is False:
             home = f"cuda:{value.device.id}" if on_gpu else "the host"
-            raise ValueError(f"copy: values on {home} cannot be used on a GPU without a copy. Leave copy=None.")
+            raise ValueError(
+                f"copy: values on {home} cannot be used on a GPU without a copy. Leave copy=None."
+            )
         with cupy.cuda.Device() if device is None else device:
             if on_gpu:
                 return cupy.array(value, dtype=dtype)
@@ -164,7 +167,8 @@ def _driver_too_old(driver: int, runtime: int) -> Unavailability:
         remedy = f"pip uninstall -y {installed_wheel()} && pip install '{wheel}[ctk]', or {update}."
     return Unavailability(
         "driver too old",
-        f"The NVIDIA driver supports CUDA {_version(driver)} at most, and this CuPy is built for CUDA {_version(runtime)}.",
+        f"The NVIDIA driver supports CUDA {_version(driver)} at most, and this CuPy is built for "
+        f"CUDA {_version(runtime)}.",
         remedy,
     )
 
@@ -185,7 +189,7 @@ def _no_device(driver: int) -> Unavailability:
 
 
 def broken_stack(cupy: Any) -> Unavailability | None:
-    """Why the GPU cannot compute, or None if a small elementwise kernel and a small matmul ran and gave the right numbers."""
+    """Why the GPU cannot compute, or None if a small elementwise kernel and a small matmul gave the right numbers."""
     for what, answer in (("an elementwise kernel", answer_of_kernel), ("a matmul", answer_of_matmul)):
         try:
             answer(cupy)
@@ -233,7 +237,10 @@ def _broken(what: str, error: Exception) -> Unavailability:
     if any(library in lowered for library in ("nvrtc", "cublas", "shared object", "headers", "no such file")):
         remedy = f"pip install '{installed_wheel()}[ctk]'"
     else:
-        remedy = f"nvidia-smi shows whether the GPU is healthy; otherwise pip install --force-reinstall '{installed_wheel()}[ctk]'"
+        remedy = (
+            "nvidia-smi shows whether the GPU is healthy; if it is, "
+            f"pip install --force-reinstall '{installed_wheel()}[ctk]'"
+        )
     return Unavailability("broken GPU stack", f"A GPU is listed, but {what} failed with {said}.", remedy)
 
 
@@ -263,12 +270,13 @@ def install_command(driver: int | None) -> str:
         return f"pip install 'portanet[cuda{newest}]' on a machine with an NVIDIA GPU ({others} for its older drivers)."
     major = min(driver // 1000, newest)
     if major not in WHEELS:
-        return f"update the NVIDIA driver, which supports CUDA {_version(driver)} at most, then pip install 'portanet[cuda{newest}]'."
+        update = f"update the NVIDIA driver, which supports CUDA {_version(driver)} at most"
+        return f"{update}, then pip install 'portanet[cuda{newest}]'."
     return f"pip install 'portanet[cuda{major}]'"
 
 
 def nvidia_driver_version() -> int | None:
-    """The newest CUDA version that this machine's NVIDIA driver supports, as CUDA writes it (12040); None without a driver."""
+    """The newest CUDA that this machine's NVIDIA driver supports, as CUDA writes it (12040); None without a driver."""
     name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
     number = ctypes.c_int(0)
     try:

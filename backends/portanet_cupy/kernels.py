@@ -1,8 +1,8 @@
 """CuPy functions for single ops; each has the signature and the contract of the op that it replaces.
 
-Only the scatter is here: the ops' own definition multiplies by a matrix of zeros and ones, whose size is that of the axis times the number
-of indices, and which spreads an infinity in one row over all of them. CuPy adds floating-point numbers in no fixed order, so results
-may differ in the last digits from run to run.
+Only the scatter is here: the ops' own definition multiplies by a matrix of zeros and ones, whose size is that of the
+axis times the number of indices, and which spreads an infinity in one row over all of them. CuPy adds floating-point
+numbers in no fixed order, so results may differ in the last digits from run to run.
 """
 
 from __future__ import annotations

@@ -1,12 +1,14 @@
 """The JAX backend: its GPUs and TPUs where they answer, and the processor everywhere.
 
-Two of JAX's settings are changed when this backend first loads JAX's namespace, because portanet cannot keep its promises without:
+Two of JAX's settings are changed when this backend first loads JAX's namespace, because portanet cannot keep its
+promises without:
 
-- ``jax_enable_x64`` is switched on. Without it JAX turns every float64 and int64 into 32 bits, with a warning at most. Portanet's own
-  default stays float32, and JAX's Python scalars stay weakly typed, so nothing becomes wider unless it is asked to. JAX code of your own
-  in the same process sees 64-bit types too.
-- ``XLA_PYTHON_CLIENT_PREALLOCATE=false`` is set in the environment if it is not set already and JAX is not imported yet, so that asking
-  which backends there are does not take three quarters of the GPU's memory away from the one that is used.
+- ``jax_enable_x64`` is switched on. Without it JAX turns every float64 and int64 into 32 bits, with a warning at
+  most. Portanet's own default stays float32, and Python numbers stay weakly typed in JAX, so nothing becomes wider
+  unless it is asked to. JAX code of your own in the same process sees 64-bit types too.
+- ``XLA_PYTHON_CLIENT_PREALLOCATE=false`` is set in the environment if it is not set already and JAX is not imported
+  yet, so that asking which backends there are does not take three quarters of the GPU's memory away from the one
+  that is used.
 """
 
 from __future__ import annotations
@@ -82,7 +84,9 @@ class JAXBackend(Backend):
         wanted = os.environ.get("JAX_PLATFORMS")
         if wanted:
             return Unavailability(
-                "no device", f"{detail} JAX_PLATFORMS is {wanted!r}.", "unset JAX_PLATFORMS, or JAX_PLATFORMS=cpu."
+                "no device",
+                f"{detail} JAX_PLATFORMS is {wanted!r}.",
+                "unset JAX_PLATFORMS, or JAX_PLATFORMS=cpu.",
             )
         return Unavailability("no device", detail, REINSTALL)
 
@@ -153,8 +157,8 @@ class JAXBackend(Backend):
     ) -> Array:
         """A JAX array; NumPy arrays are always copied first.
 
-        JAX reads a NumPy array while the program runs on, even with ``copy=True``: what is written into the array meanwhile would
-        show in the result.
+        JAX reads a NumPy array while the program runs on, even with ``copy=True``: what is written into the array
+        meanwhile would show in the result.
 
         Raises
         ------
@@ -173,10 +177,12 @@ class JAXBackend(Backend):
             return r
         if copy is False:
             raise ValueError(
-                f"copy: JAX cannot share the memory of a {type(value).__name__}, since its arrays never change. Leave copy=None."
+                f"copy: JAX cannot share the memory of a {type(value).__name__}, since its arrays never change. "
+                "Leave copy=None."
             )
         if not isinstance(value, (bool, int, float, complex, list, tuple)):
             value = np.array(value, dtype=dtype, copy=True, order="C")
+            value = value.astype(value.dtype.newbyteorder("="), copy=False)
         return xp.asarray(value, dtype=dtype, device=device)
 
     def to_host(self, array: Array) -> Any:

@@ -1,6 +1,7 @@
 """JAX functions for single ops; each has the signature and the contract of the op that it replaces.
 
-JAX arrays cannot be written into, so whatever replaces or adds at a key goes through ``.at[key]``, which returns a new array.
+JAX arrays cannot be written into, so whatever replaces or adds at a key goes through ``.at[key]``, which returns a
+new array.
 """
 
 from __future__ import annotations

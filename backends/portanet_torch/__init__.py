@@ -19,9 +19,7 @@ __all__ = ["TorchBackend", "backend"]
 
 INSTALL = "pip install 'portanet[torch]'"
 REINSTALL = "pip install --force-reinstall torch"
-MATCH_DRIVER = (
-    "install the PyTorch build for this machine's driver, https://pytorch.org/get-started/locally/ lists them."
-)
+MATCH_DRIVER = "install the PyTorch build for this machine's driver: https://pytorch.org/get-started/locally/"
 
 
 @dataclass(eq=False, repr=False)
@@ -71,11 +69,11 @@ class TorchBackend(Backend):
             warnings.simplefilter("always")
             count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if count == 0:
-            said = next((first_line(warning.message) for warning in caught if _is_error(warning)), None)
+            said = next((_text(warning) for warning in caught if "CUDA" in str(warning.message)), None)
             if said is None:
                 return (), None
             cause = "driver too old" if "too old" in said else "broken GPU stack"
-            return (), Unavailability(cause, f"PyTorch says: {said}.", MATCH_DRIVER)
+            return (), Unavailability(cause, f"PyTorch says: {said}", MATCH_DRIVER)
         answering = []
         limitation = None
         for index in range(count):
@@ -110,8 +108,8 @@ class TorchBackend(Backend):
     ) -> Array:
         """A tensor, detached from PyTorch's own graph.
 
-        It shares memory with a NumPy array or tensor where PyTorch can, unless ``copy`` is True. PyTorch cannot hold a read-only
-        array, a negative step, or foreign byte order, so such arrays are copied.
+        It shares memory with a NumPy array or tensor where PyTorch can, unless ``copy`` is True. PyTorch cannot hold
+        a read-only array, a negative step, or foreign byte order, so such arrays are copied.
         """
         torch = _torch()
         if isinstance(value, torch.Tensor):
@@ -120,8 +118,8 @@ class TorchBackend(Backend):
             host, copied = _tensor_of(np.asarray(value))
             if copied and copy is False:
                 raise ValueError(
-                    "copy: PyTorch cannot share this NumPy array, which is read-only, not in native byte order, or has a negative "
-                    "step. Leave copy=None."
+                    "copy: PyTorch cannot share this NumPy array, which is read-only, not in native byte order, or "
+                    "has a negative step. Leave copy=None."
                 )
             return _moved(host, dtype, device, None if copied else copy)
         if isinstance(value, (list, tuple)) and any(isinstance(part, np.ndarray) for part in value):
@@ -129,7 +127,7 @@ class TorchBackend(Backend):
         return self.namespace.asarray(value, dtype=dtype, device=device, copy=copy)
 
     def to_host(self, array: Array) -> Any:
-        """A NumPy array; it shares memory with a tensor on the processor. bfloat16, which NumPy lacks, comes as float32."""
+        """A NumPy array, which shares memory with a tensor on the processor; bfloat16 comes as float32."""
         host = array.detach().cpu().resolve_conj().resolve_neg()
         if host.dtype == _torch().bfloat16:
             host = host.to(_torch().float32)
@@ -195,8 +193,8 @@ def _fault(torch: Any, device: str, error: Exception) -> Unavailability:
     )
 
 
-def _is_error(warning: warnings.WarningMessage) -> bool:
-    return "CUDA" in str(warning.message)
+def _text(warning: warnings.WarningMessage) -> str:
+    return str(warning.message).strip().partition("\n")[0]
 
 
 def _tensor_of(array: Any) -> tuple[Any, bool]:

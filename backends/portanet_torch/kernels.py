@@ -1,6 +1,7 @@
 """PyTorch functions for single ops; each has the signature and the contract of the op that it replaces.
 
-They are here because PyTorch rejects negative steps (``x[::-1]``), reads ``uint8`` indices as a mask, and has a scatter of its own.
+They are here because PyTorch rejects negative steps (``x[::-1]``), reads ``uint8`` indices as a mask, and has a
+scatter of its own.
 """
 
 from __future__ import annotations
@@ -63,7 +64,12 @@ def _read(x: Array, key: Any) -> Array:
 def _add(whole: Array, key: Any, values: Array) -> Array:
     key = _native_key(key)
     parts = key if isinstance(key, tuple) else (key,)
-    if len(parts) == 1 and isinstance(parts[0], torch.Tensor) and parts[0].ndim == 1 and parts[0].dtype != torch.bool:
+    if (
+        len(parts) == 1
+        and isinstance(parts[0], torch.Tensor)
+        and parts[0].ndim == 1
+        and parts[0].dtype != torch.bool
+    ):
         length = whole.shape[0]
         return whole.index_add_(0, torch.where(parts[0] < 0, parts[0] + length, parts[0]), values)
     if any(isinstance(part, torch.Tensor) and part.dtype != torch.bool for part in parts):
@@ -84,4 +90,9 @@ def _replace(xp: Namespace, x: Array, key: Any, value: Array | Scalar) -> Array:
     return r
 
 
-KERNELS = dict(scatter_kernels(Scatter(add=_add, replace=_replace, read=_read)))
+def _can_compute(x: Array) -> bool:
+    """PyTorch stores the wider unsigned integers and can do next to nothing with them."""
+    return x.dtype not in (torch.uint16, torch.uint32, torch.uint64)
+
+
+KERNELS = dict(scatter_kernels(Scatter(add=_add, replace=_replace, read=_read, index=_index), accepts=_can_compute))

@@ -69,7 +69,9 @@ class TensorDataset(Dataset):
                     f"arrays: number {position + 1} is a {type(array).__name__}, not an array. Convert it with portanet.asarray(...)."
                 )
             if not shape:
-                raise DataError(f"arrays: number {position + 1} is a single number; samples lie along the first axis.")
+                raise DataError(
+                    f"arrays: number {position + 1} is a single number; samples lie along the first axis."
+                )
         lengths = [int(array.shape[0]) for array in self.arrays]
         if len(set(lengths)) > 1:
             raise DataError(f"arrays: expected the same number of samples in each, got {lengths}.")

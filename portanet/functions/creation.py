@@ -62,9 +62,7 @@ def empty(shape: Shape, *, dtype: DType | None = None, device: Place = None) -> 
     return wrap(backend.namespace.empty(shape, **options))
 
 
-def full(
-    shape: Shape, fill_value: Scalar, *, dtype: DType | None = None, device: Place = None
-) -> Tensor:
+def full(shape: Shape, fill_value: Scalar, *, dtype: DType | None = None, device: Place = None) -> Tensor:
     """A Tensor of one value; the data type follows the value: bool, int64, float32 or complex64."""
     if dtype is None and not isinstance(fill_value, float):
         backend, native_device, _ = native_place(device)
@@ -72,9 +70,7 @@ def full(
 
         dtype = asarray(fill_value, device=device).dtype
         return wrap(
-            backend.namespace.full(
-                shape, fill_value, dtype=backend.native_dtype(dtype), device=native_device
-            )
+            backend.namespace.full(shape, fill_value, dtype=backend.native_dtype(dtype), device=native_device)
         )
     backend, options = _where(dtype, device)
     return wrap(backend.namespace.full(shape, fill_value, **options))
@@ -140,7 +136,9 @@ def _like(name: str, x: Array, *values: Scalar, dtype: DType | None, device: Pla
     if dtype is not None:
         options["dtype"] = backend.native_dtype(dtype)
     if device is not None:
-        backend, options["device"], _ = native_place(device) if isinstance(x, Tensor) else (backend, device, None)
+        backend, options["device"], _ = (
+            native_place(device) if isinstance(x, Tensor) else (backend, device, None)
+        )
     result = getattr(backend.namespace, name)(array, *values, **options)
     return wrap(result) if isinstance(x, Tensor) else result
 
@@ -160,8 +158,6 @@ def empty_like(x: Array, /, *, dtype: DType | None = None, device: Place = None)
     return _like("empty_like", x, dtype=dtype, device=device)
 
 
-def full_like(
-    x: Array, /, fill_value: Scalar, *, dtype: DType | None = None, device: Place = None
-) -> Any:
+def full_like(x: Array, /, fill_value: Scalar, *, dtype: DType | None = None, device: Place = None) -> Any:
     """One value in the shape, data type and place of ``x``."""
     return _like("full_like", x, fill_value, dtype=dtype, device=device)

@@ -49,7 +49,9 @@ class Softmax(Module):
 
     def __init__(self, dim: int) -> None:
         if not isinstance(dim, int) or isinstance(dim, bool):
-            raise TypeError(f"dim: expected the number of an axis, got {dim!r}. Use Softmax(dim=1) for (batch, classes).")
+            raise TypeError(
+                f"dim: expected the number of an axis, got {dim!r}. Use Softmax(dim=1) for (batch, classes)."
+            )
         self.dim = dim
 
     def forward(self, x: Array) -> Any:

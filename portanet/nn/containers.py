@@ -147,7 +147,9 @@ class ModuleDict(Module):
 
     def __setitem__(self, name: str, module: Module) -> None:
         if not isinstance(name, str) or not name or "." in name or hasattr(type(self), name):
-            raise KeyError(f"name: expected a string without dots that is no method of ModuleDict, got {name!r}")
+            raise KeyError(
+                f"name: expected a string without dots that is no method of ModuleDict, got {name!r}"
+            )
         setattr(self, name, _check_module("ModuleDict", module))
 
     def __delitem__(self, name: str) -> None:

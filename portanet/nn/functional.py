@@ -63,24 +63,6 @@ def check_reduction(reduction: str) -> None:
         raise OptionError(f"reduction: expected 'none', 'mean' or 'sum', got {reduction!r}.")
 
 
-def _check_alike(input: Array, target: Array, function: str) -> None:
-    """Raise unless the target has the input's shape and data type."""
-    x, t = unwrap(input), unwrap(target)
-    backend = require_backend_of(x, "input")
-    other = require_backend_of(t, "target")
-    if x.shape != t.shape:
-        raise ShapeError(
-            f"target: {function} expects the input's shape {tuple(x.shape)}, got {tuple(t.shape)}. "
-            "Reshape one of them, for example with portanet.reshape(target, input.shape)."
-        )
-    if other is backend and x.dtype != t.dtype:
-        name = backend.dtype_of(x).name
-        raise DTypeError(
-            f"target: {function} expects the input's data type {name}, got {other.dtype_of(t).name}. "
-            f"Convert it with portanet.astype(target, portanet.{name})."
-        )
-
-
 def mse_loss(input: Array, target: Array, reduction: str = "mean") -> Any:
     """Squared error ``(input - target) ** 2``.
 
@@ -97,7 +79,6 @@ def mse_loss(input: Array, target: Array, reduction: str = "mean") -> Any:
     5.0
     """
     check_reduction(reduction)
-    _check_alike(input, target, "mse_loss")
     return _mse_loss(input, target, reduction=reduction)
 
 
@@ -118,7 +99,6 @@ def binary_cross_entropy(
         ``"none"``, ``"mean"`` or ``"sum"``.
     """
     check_reduction(reduction)
-    _check_alike(input, target, "binary_cross_entropy")
     return _binary_cross_entropy(input, target, weight, reduction=reduction)
 
 
@@ -146,7 +126,6 @@ def binary_cross_entropy_with_logits(
         A factor for the positive part of each element, broadcast to the input.
     """
     check_reduction(reduction)
-    _check_alike(input, target, "binary_cross_entropy_with_logits")
     return _binary_cross_entropy_with_logits(input, target, weight, pos_weight, reduction=reduction)
 
 
@@ -206,7 +185,6 @@ def cross_entropy(
         )
     dtype = other.dtype_of(t)
     if dtype.is_floating and tuple(t.shape) == tuple(x.shape):
-        _check_alike(input, target, "cross_entropy with probabilities")
         return _soft_cross_entropy(
             input, target, weight, axis=axis, label_smoothing=label_smoothing, reduction=reduction
         )

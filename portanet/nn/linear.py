@@ -6,7 +6,7 @@ from math import sqrt
 from typing import Any
 
 from portanet.dtypes import Device, DType
-from portanet.errors import OptionError
+from portanet.errors import OptionError, ShapeError
 from portanet.nn import functional, init
 from portanet.nn.module import Module
 from portanet.nn.parameter import Parameter, UninitializedParameter
@@ -58,7 +58,9 @@ class Linear(Module):
         self.in_features = in_features
         self.out_features = out_features
         bound = 1 / sqrt(in_features) if in_features else 0.0
-        self.weight = Parameter(uniform((out_features, in_features), -bound, bound, dtype=dtype, device=device))
+        self.weight = Parameter(
+            uniform((out_features, in_features), -bound, bound, dtype=dtype, device=device)
+        )
         self.bias = (
             Parameter(uniform((out_features,), -bound, bound, dtype=dtype, device=device)) if bias else None
         )
@@ -76,7 +78,9 @@ class Linear(Module):
 
     def extra_repr(self) -> str:
         """Sizes and whether there is a bias."""
-        return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+        return (
+            f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+        )
 
 
 def _check_features(name: str, value: int) -> None:
@@ -104,12 +108,15 @@ class LazyLinear(Linear):
         _check_features("out_features", out_features)
         self.in_features = 0
         self.out_features = out_features
-        self.weight = UninitializedParameter(dtype, device)
-        self.bias = UninitializedParameter(dtype, device) if bias else None
+        self.weight = UninitializedParameter(dtype, device, (out_features, None))
+        self.bias = UninitializedParameter(dtype, device, (out_features,)) if bias else None
 
     def forward(self, x: Array) -> Any:
         """Take on ``in_features`` if it is the first input, then map the last axis."""
-        self.materialize(x.shape[-1])
+        if isinstance(self.weight, Parameter):  # functional_call puts other arrays in its place, and nothing is decided
+            if not x.shape:
+                raise ShapeError("input: LazyLinear expects an axis of features, got a single number.")
+            self.materialize(x.shape[-1])
         return functional.linear(x, self.weight, self.bias)
 
     def materialize(self, in_features: int) -> None:

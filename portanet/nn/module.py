@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
-from portanet.dtypes import Device, DType
-from portanet.errors import StateDictError
+from portanet.backend import backend_of
+from portanet.dtypes import Device, DType, float32, float64
+from portanet.errors import DTypeError, StateDictError
 from portanet.graph import HookHandle, Version
 from portanet.nn.parameter import Parameter, UninitializedParameter
 from portanet.protocols import Array
-from portanet.tensor import Tensor, as_native, wrap
+from portanet.tensor import Tensor, as_native, native_place, wrap
 
-__all__ = ["Module", "UnmatchedKeys", "functional_call"]
+__all__ = ["Module", "UnmatchedKeys", "overwrite"]
 
 M = TypeVar("M", bound="Module")
 
@@ -52,6 +52,7 @@ class Module:
     training: bool = True
     _forward_hooks: dict[int, Any] | None = None
     _forward_pre_hooks: dict[int, Any] | None = None
+    _hooked: bool = False  # one look instead of two in every call
     _buffer_names: dict[str, bool] | None = None
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -59,6 +60,8 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} must define forward().")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not self._hooked:
+            return self.forward(*args, **kwargs)
         if self._forward_pre_hooks:
             for hook in list(self._forward_pre_hooks.values()):
                 replaced = hook(self, args)
@@ -75,27 +78,38 @@ class Module:
     def register_forward_hook(self, hook: Callable[[Module, Any, Any], Any]) -> HookHandle:
         """Call ``hook(module, args, output)`` after each forward; what it returns replaces the output."""
         self._forward_hooks = self._forward_hooks or {}
+        self._hooked = True
         return HookHandle(self._forward_hooks, hook)
 
     def register_forward_pre_hook(self, hook: Callable[[Module, Any], Any]) -> HookHandle:
         """Call ``hook(module, args)`` before each forward; what it returns replaces the arguments."""
         self._forward_pre_hooks = self._forward_pre_hooks or {}
+        self._hooked = True
         return HookHandle(self._forward_pre_hooks, hook)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(self.__dict__.get(name), Parameter):
-            if isinstance(value, Tensor) and not isinstance(value, Parameter):
+            if value is not None and not isinstance(value, Parameter):
                 raise TypeError(
-                    f"{type(self).__name__}.{name} is a Parameter; assign nn.Parameter(...) or None, not a Tensor, or "
-                    "it would no longer be trained."
+                    f"{type(self).__name__}.{name} is a Parameter; assign nn.Parameter(...) or None, not a "
+                    f"{type(value).__name__}, which would not be trained."
                 )
+        elif self._buffer_names and name in self._buffer_names:
+            if value is not None and not isinstance(value, Tensor):
+                raise TypeError(
+                    f"{type(self).__name__}.{name} is a buffer; assign a Tensor or None, not a {type(value).__name__}. "
+                    "Use portanet.asarray(...)."
+                )
+            _watch(value)
         elif isinstance(value, (list, tuple, dict)):
             parts = value.values() if isinstance(value, dict) else value
             if any(isinstance(part, (Module, Parameter)) for part in parts):
-                better = "nn.ModuleDict" if isinstance(value, dict) else "nn.ModuleList"
+                better = "Use nn.ModuleDict." if isinstance(value, dict) else "Use nn.ModuleList."
+                if any(isinstance(part, Parameter) for part in parts):
+                    better = "Give each parameter an attribute of its own, setattr(self, f'weight{i}', parameter)."
                 warnings.warn(
-                    f"{type(self).__name__}.{name} is a plain {type(value).__name__}, so the modules and parameters in it are "
-                    f"not part of the model and would not be trained. Use {better}.",
+                    f"{type(self).__name__}.{name} is a plain {type(value).__name__}, so the modules and parameters in "
+                    f"it are not part of the model and would not be trained. {better}",
                     stacklevel=2,
                 )
         object.__setattr__(self, name, value)
@@ -118,10 +132,38 @@ class Module:
             raise TypeError(
                 f"tensor: expected a Tensor or None, got {type(tensor).__name__}. Use portanet.asarray(...)."
             )
-        if tensor is not None and tensor._version is None:
-            tensor._version = Version()
+        self._check_name(name, Tensor, "buffer")
+        _watch(tensor)
         self._buffer_names = {**(self._buffer_names or {}), name: persistent}
         object.__setattr__(self, name, tensor)
+
+    def register_parameter(self, name: str, parameter: Parameter | None) -> None:
+        """Own a parameter: the same as assigning it to an attribute, for a name that the program makes."""
+        if parameter is not None and not isinstance(parameter, Parameter):
+            raise TypeError(
+                f"parameter: expected a Parameter or None, got {type(parameter).__name__}. "
+                "Use portanet.nn.Parameter(...)."
+            )
+        self._check_name(name, Parameter, "parameter")
+        setattr(self, name, parameter)
+
+    def add_module(self, name: str, module: Module | None) -> None:
+        """Own a module: the same as assigning it to an attribute, for a name that the program makes."""
+        if module is not None and not isinstance(module, Module):
+            raise TypeError(
+                f"module: expected a Module, got {type(module).__name__}. Pass an instance, such as nn.ReLU()."
+            )
+        self._check_name(name, Module, "module")
+        setattr(self, name, module)
+
+    def _check_name(self, name: str, kind: type, role: str) -> None:
+        if isinstance(name, str) and name and "." not in name and getattr(type(self), name, None) is None:
+            taken = vars(self).get(name)
+            if taken is None or (isinstance(taken, kind) and isinstance(taken, Parameter) == (kind is Parameter)):
+                return
+        raise KeyError(
+            f"name: expected a string without dots that names nothing but a {role} of {type(self).__name__}, got {name!r}."
+        )
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """The modules among the attributes, by name."""
@@ -165,7 +207,7 @@ class Module:
         seen: set[int] = set()
         for module_name, module in self.named_modules(prefix) if recurse else [(prefix, self)]:
             for name in module._buffer_names or ():
-                value = vars(module)[name]
+                value = vars(module).get(name)
                 if value is not None and id(value) not in seen:
                     seen.add(id(value))
                     yield _join(module_name, name), value
@@ -184,17 +226,37 @@ class Module:
             module = child
         return module
 
-    def _slots(self, prefix: str = "") -> Iterator[tuple[str, Module, str, Tensor]]:
-        """Every place of the state dict: dotted name, owner, attribute, value. Shared Tensors come at each of their places."""
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter at a dotted name."""
+        owner, _, name = target.rpartition(".")
+        module = self.get_submodule(owner)
+        found = vars(module).get(name)
+        if not isinstance(found, Parameter):
+            raise AttributeError(f"{type(module).__name__} has no parameter named {name!r} (of {target!r}).")
+        return found
+
+    def get_buffer(self, target: str) -> Tensor:
+        """The buffer at a dotted name."""
+        owner, _, name = target.rpartition(".")
+        module = self.get_submodule(owner)
+        found = vars(module).get(name) if name in (module._buffer_names or ()) else None
+        if not isinstance(found, Tensor):
+            raise AttributeError(f"{type(module).__name__} has no buffer named {name!r} (of {target!r}).")
+        return found
+
+    def _slots(
+        self, prefix: str = "", *, all_buffers: bool = False
+    ) -> Iterator[tuple[str, Module, str, Tensor]]:
+        """Every place of the state dict: dotted name, owner, attribute, value. A shared Tensor comes at each of its places."""
         own = vars(self)
         for name, value in own.items():
             if isinstance(value, Parameter):
                 yield _join(prefix, name), self, name, value
         for name, persistent in (self._buffer_names or {}).items():
-            if persistent and own[name] is not None:
+            if (persistent or all_buffers) and own.get(name) is not None:
                 yield _join(prefix, name), self, name, own[name]
         for name, child in self.named_children():
-            yield from child._slots(_join(prefix, name))
+            yield from child._slots(_join(prefix, name), all_buffers=all_buffers)
 
     # Its state
 
@@ -234,12 +296,14 @@ class Module:
         unexpected = [name for name in state_dict if name not in places]
         misshapen = []
         for name, place in places.items():
-            if name in state_dict and not isinstance(place, UninitializedParameter):
-                came = getattr(state_dict[name], "shape", None)
-                if came is None or tuple(came) != place.shape:
-                    misshapen.append(
-                        f"{name} (expected {place.shape}, got {came if came is None else tuple(came)})"
-                    )
+            if name in state_dict:
+                came = _shape_or_type(state_dict[name])
+                if isinstance(place, UninitializedParameter):
+                    fits, wanted = place.admits(came), place.known_shape
+                else:
+                    fits, wanted = came == place.shape, str(place.shape)
+                if not fits:
+                    misshapen.append(f"{name} (expected {wanted}, got {came})")
         complaints = []
         if strict and missing:
             complaints.append(f"missing: {', '.join(missing)}")
@@ -256,7 +320,7 @@ class Module:
         for name, place in places.items():
             if name in state_dict:
                 lazy = isinstance(place, UninitializedParameter)
-                dtype, device = place.wanted if lazy else (place.dtype, place.device)
+                dtype, device = place.wanted if lazy else (place.dtype, place.device)  # type: ignore[attr-defined]
                 incoming[name] = as_native(state_dict[name], dtype, device, True)
         for name, array in incoming.items():
             place = places[name]
@@ -278,14 +342,12 @@ class Module:
 
     def apply(self: M, function: Callable[[Module], Any]) -> M:
         """Call ``function`` on every module below, children first, and on this one."""
-        for child in self.children():
+        for child in dict.fromkeys(self.children()):
             child.apply(function)
         function(self)
         return self
 
-    def to(
-        self: M, device: Device | str | DType | None = None, *, dtype: DType | None = None
-    ) -> M:
+    def to(self: M, device: Device | str | DType | None = None, *, dtype: DType | None = None) -> M:
         """Move parameters and buffers to a device, another backend or another floating-point type, in place.
 
         Parameters
@@ -294,17 +356,51 @@ class Module:
             ``"cpu"``, ``"cupy:cuda:0"``, ``"torch"``; or a data type.
         dtype : DType, optional
             For floating-point parameters and buffers; others keep theirs.
+
+        Raises
+        ------
+        DTypeError, DeviceError
+            If they cannot be there; nothing is moved then.
         """
         if isinstance(device, DType):
             device, dtype = None, device
         if dtype is not None and not dtype.is_differentiable:
-            raise TypeError(f"dtype: a module's parameters are floating-point; got {dtype.name}.")
+            raise DTypeError(
+                f"dtype: a module's parameters are floating-point; got {dtype.name}. Use portanet.float32."
+            )
+        place = None if device is None else native_place(device)[2]
+        moved: list[tuple[Tensor, Array, Tensor | None]] = []
+        pending: list[UninitializedParameter] = []
         for tensor in (*self.parameters(), *self.buffers()):
+            if isinstance(tensor, UninitializedParameter):
+                pending.append(tensor)
+                continue
             wanted = dtype if tensor.dtype.is_differentiable else None
-            overwrite(tensor, tensor.detach().to(device, dtype=wanted)._data)
-            if tensor._grad is not None:
-                tensor._grad = tensor._grad.detach().to(device, dtype=wanted)
+            gradient = None if tensor._grad is None else tensor._grad.detach().to(place, dtype=wanted)
+            moved.append((tensor, tensor.detach().to(place, dtype=wanted)._data, gradient))
+        for tensor, array, gradient in moved:
+            if array is not tensor._data:
+                overwrite(tensor, array)
+                tensor._grad = gradient
+        for lazy in pending:
+            lazy.want(dtype, place)
         return self
+
+    def cpu(self: M) -> M:
+        """Move to the host: ``to("cpu")``."""
+        return self.to("cpu")
+
+    def cuda(self: M) -> M:
+        """Move to the backend's first CUDA device: ``to("cuda")``."""
+        return self.to("cuda")
+
+    def float(self: M) -> M:
+        """Convert to float32: ``to(portanet.float32)``."""
+        return self.to(float32)
+
+    def double(self: M) -> M:
+        """Convert to float64: ``to(portanet.float64)``."""
+        return self.to(float64)
 
     def requires_grad_(self: M, requires_grad: bool = True) -> M:
         """Freeze or unfreeze all parameters."""
@@ -340,60 +436,20 @@ def _join(prefix: str, name: str) -> str:
     return f"{prefix}.{name}" if prefix else name
 
 
+def _shape_or_type(value: Any) -> Any:
+    """The shape of an array of a known library, or else the name of the type."""
+    known = isinstance(value, Tensor) or backend_of(value) is not None
+    return tuple(value.shape) if known else type(value).__name__
+
+
+def _watch(buffer: Tensor | None) -> None:
+    """Count the writes to a buffer, so that backward notices them."""
+    if buffer is not None and buffer._version is None:
+        buffer._version = Version()
+
+
 def overwrite(tensor: Tensor, array: Array) -> None:
     """Give a parameter or buffer other values; a graph recorded before must not go backward any more."""
     tensor._data = array
     if tensor._version is not None:
         tensor._version.count += 1
-
-
-@contextmanager
-def _replaced(module: Module, arrays: Mapping[str, Any]) -> Iterator[None]:
-    places = {name: (owner, attribute) for name, owner, attribute, _ in module._slots()}
-    unknown = [name for name in arrays if name not in places]
-    if unknown:
-        raise StateDictError(
-            f"arrays: {type(module).__name__} has no parameter or buffer named {', '.join(unknown)}; "
-            f"it has {', '.join(places)}."
-        )
-    before = []
-    for name, array in arrays.items():
-        owner, attribute = places[name]
-        before.append((owner.__dict__, attribute, owner.__dict__[attribute]))
-        owner.__dict__[attribute] = array
-    try:
-        yield
-    finally:
-        for attributes, attribute, value in reversed(before):
-            attributes[attribute] = value
-
-
-def functional_call(
-    module: Module, arrays: Mapping[str, Any], args: Any = (), kwargs: Mapping[str, Any] | None = None
-) -> Any:
-    """Call a module as a pure function of its parameters and buffers.
-
-    With raw arrays for all of them and for the inputs, nothing is recorded and a raw array comes back: that is what a compiler
-    or an exporter is handed.
-
-    Parameters
-    ----------
-    module : Module
-        It is unchanged afterwards. Not to be called from several threads at once.
-    arrays : mapping of str to array or Tensor
-        Replacements by dotted name; names left out keep the module's own.
-    args : tuple or a single argument
-        What ``forward`` is called with.
-    kwargs : mapping, optional
-        Keyword arguments.
-
-    Examples
-    --------
-    >>> layer = pn.nn.Linear(2, 1)
-    >>> pn.functional_call(layer, {"weight": pn.ones((1, 2)), "bias": pn.zeros((1,))}, pn.asarray([3.0, 4.0])).tolist()
-    [7.0]
-    """
-    if not isinstance(args, tuple):
-        args = (args,)
-    with _replaced(module, arrays):
-        return module(*args, **(kwargs or {}))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
-from portanet.dtypes import Device, DType
+from portanet.dtypes import Device, DType, float32
 from portanet.errors import ShapeError
 from portanet.tensor import Tensor
 
 __all__ = ["Parameter", "UninitializedParameter"]
+
+Self = TypeVar("Self", bound="UninitializedParameter")
 
 
 class Parameter(Tensor):
@@ -35,40 +37,104 @@ class Parameter(Tensor):
             self.requires_grad_()
 
 
-class _Pending:
-    """What stands in for data that does not exist yet: any use of it says what to do."""
+class _Wishes:
+    """What a parameter without data will be like."""
 
-    __slots__ = ("wanted",)
+    __slots__ = ("device", "dtype", "requires_grad", "shape")
 
-    def __init__(self, dtype: DType | None, device: Device | str | None) -> None:
-        self.wanted = (dtype, device)
+    def __init__(self, dtype: DType, device: Device | str | None, shape: tuple[int | None, ...]) -> None:
+        self.dtype = dtype
+        self.device = device
+        self.shape = shape
+        self.requires_grad = True
 
-    def __getattr__(self, name: str) -> Any:
-        raise ShapeError(
-            "This parameter has no shape yet: its lazy module has seen no input. Run one batch through the model first "
-            "(before moving, saving or optimizing it)."
-        )
+
+_storage = Tensor.__dict__["_data"]
 
 
 class UninitializedParameter(Parameter):
-    """A parameter whose shape is not known yet; the first input of its lazy module decides it."""
+    """A parameter whose shape is not known yet; the first input of its lazy module decides it.
+
+    Parameters
+    ----------
+    dtype, device
+        What it will have; the default data type is float32.
+    shape : tuple of int or None
+        What is known of the shape; None where a length is open.
+    """
 
     __slots__ = ()
 
-    def __init__(self, dtype: DType | None = None, device: Device | str | None = None) -> None:
+    def __init__(
+        self,
+        dtype: DType | None = None,
+        device: Device | str | None = None,
+        shape: tuple[int | None, ...] = (),
+    ) -> None:
         self._node = self._grad = self._version = None
-        self._data = _Pending(dtype, device)
+        _storage.__set__(self, _Wishes(dtype or float32, device, shape))
 
     @property
-    def wanted(self) -> tuple[DType | None, Device | str | None]:
+    def _data(self) -> Any:
+        raise ShapeError(
+            "This parameter has no shape yet: its lazy module has seen no input. Run one batch through the model first "
+            "(before saving or optimizing it)."
+        )
+
+    @_data.setter
+    def _data(self, value: Any) -> None:
+        raise AttributeError("an UninitializedParameter takes on data by materialize() only")
+
+    @property
+    def wanted(self) -> tuple[DType, Device | str | None]:
         """The data type and the device that it will have."""
-        return self._data.wanted  # type: ignore[no-any-return]
+        wishes = _storage.__get__(self)
+        return wishes.dtype, wishes.device
+
+    def want(self, dtype: DType | None, device: Device | str | None) -> None:
+        """Change the data type and the device that it will have; None keeps what was wanted before."""
+        wishes = _storage.__get__(self)
+        wishes.dtype, wishes.device = dtype or wishes.dtype, device or wishes.device
+
+    @property
+    def known_shape(self) -> str:
+        """The shape as far as it is known, for messages: ``(3, any)``."""
+        lengths = ["any" if length is None else str(length) for length in _storage.__get__(self).shape]
+        return f"({', '.join(lengths)}{',' if len(lengths) == 1 else ''})"
+
+    def admits(self, shape: Any) -> bool:
+        """Whether an array of this shape could be its values."""
+        known = _storage.__get__(self).shape
+        return (
+            isinstance(shape, tuple)
+            and len(shape) == len(known)
+            and all(length in (None, came) for length, came in zip(known, shape, strict=True))
+        )
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients will flow to it."""
+        return _storage.__get__(self).requires_grad  # type: ignore[no-any-return]
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self.requires_grad_(value)
+
+    def requires_grad_(self: Self, requires_grad: bool = True) -> Self:
+        """Set whether gradients will flow to it."""
+        _storage.__get__(self).requires_grad = requires_grad
+        return self
 
     def materialize(self, data: Tensor) -> None:
         """Take on values, and with them a shape."""
-        self._data = data.detach().clone()._data
+        requires_grad = self.requires_grad
         self.__class__ = Parameter  # type: ignore[assignment]
-        self.requires_grad_()
+        self._data = data.detach().clone()._data
+        self.requires_grad_(requires_grad)
+
+    def __deepcopy__(self: Self, memo: dict[int, Any]) -> Self:
+        memo[id(self)] = twin = type(self)(*self.wanted, _storage.__get__(self).shape)
+        return twin.requires_grad_(self.requires_grad)
 
     def __repr__(self) -> str:
         return "UninitializedParameter()"

@@ -115,7 +115,9 @@ def index_add(xp: Namespace, x: Array, indices: Array, values: Array, *, axis: i
     n = x.shape[axis]
     places = xp.arange(n, dtype=indices.dtype, device=indices.device)
     wrapped = xp.where(indices < 0, indices + n, indices)
-    one_hot = xp.astype(xp.expand_dims(places, axis=1) == xp.expand_dims(wrapped, axis=0), values.dtype)  # (n, k)
+    one_hot = xp.astype(
+        xp.expand_dims(places, axis=1) == xp.expand_dims(wrapped, axis=0), values.dtype
+    )  # (n, k)
     moved = xp.moveaxis(values, axis, 0)  # (k, ...)
     rest = moved.shape[1:]
     sums = one_hot @ xp.reshape(moved, (moved.shape[0], prod(rest)))  # (n, k) @ (k, rest)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
+from portanet.errors import DTypeError, ShapeError
 from portanet.ops.composition import apply, recorded
 from portanet.protocols import Array, Namespace, OpResult
 
@@ -27,6 +28,7 @@ def linear(xp: Namespace, x: Array, weight: Array, bias: Array | None = None) ->
     Array
         Shape (..., out_features).
     """
+    check_linear(x, weight, bias)
     out_features, in_features = weight.shape
     leading = x.shape[:-1]
     rows = x if x.ndim == 2 else xp.reshape(x, (prod(leading), in_features))
@@ -44,6 +46,37 @@ def linear(xp: Namespace, x: Array, weight: Array, bias: Array | None = None) ->
         lambda g: xp.matrix_transpose(as_rows(g)) @ rows,  # (out, rows) @ (rows, in)
         lambda g: xp.sum(as_rows(g), axis=0),
     )
+
+
+def check_linear(x: Array, weight: Array, bias: Array | None) -> None:
+    """Raise unless the shapes and data types of an affine map go together."""
+    dtype = weight.dtype
+    if (
+        x.shape[-1:] == weight.shape[1:]
+        and x.dtype is dtype
+        and (bias is None or (bias.shape == weight.shape[:1] and bias.dtype is dtype))
+        and weight.ndim == 2
+    ):
+        return
+    if weight.ndim != 2:
+        raise ShapeError(
+            f"weight: linear expects shape (out_features, in_features), got {tuple(weight.shape)}."
+        )
+    if not x.shape or x.shape[-1] != weight.shape[1]:
+        raise ShapeError(
+            f"input: linear expects {weight.shape[1]} features on the last axis, as weight has shape "
+            f"{tuple(weight.shape)}; got an input of shape {tuple(x.shape)}."
+        )
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise ShapeError(
+            f"bias: linear expects shape ({weight.shape[0]},), one for each output feature, got {tuple(bias.shape)}."
+        )
+    if x.dtype != weight.dtype or (bias is not None and bias.dtype != weight.dtype):
+        other = x if x.dtype != weight.dtype else bias
+        raise DTypeError(
+            f"{'input' if other is x else 'bias'}: linear expects the data type of weight, {weight.dtype}, got {other.dtype}. "
+            "Convert the input with portanet.astype(x, portanet.float32), or the model with model.to(portanet.float64)."
+        )
 
 
 def relu(xp: Namespace, x: Array) -> OpResult:

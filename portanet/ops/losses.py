@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from portanet.errors import DTypeError, ShapeError
 from portanet.ops.composition import apply
 from portanet.ops.layers import log_softmax, sigmoid, softplus
 from portanet.protocols import Array, Namespace, OpResult
@@ -30,8 +31,23 @@ def reduce(xp: Namespace, losses: Array, reduction: str) -> tuple[Array, float]:
     return xp.mean(losses), 1.0 / count if count else float("nan")
 
 
+def check_alike(name: str, x: Array, target: Array) -> None:
+    """Raise unless the target has the input's shape and data type."""
+    if x.shape != target.shape:
+        raise ShapeError(
+            f"target: {name} expects the input's shape {tuple(x.shape)}, got {tuple(target.shape)}. "
+            "Reshape one of them, for example with portanet.reshape(target, input.shape)."
+        )
+    if x.dtype != target.dtype:
+        raise DTypeError(
+            f"target: {name} expects the input's data type {x.dtype}, got {target.dtype}. "
+            "Convert it with portanet.astype(target, input.dtype)."
+        )
+
+
 def mse_loss(xp: Namespace, x: Array, target: Array, *, reduction: str) -> OpResult:
     """Squared error ``(x - target) ** 2``."""
+    check_alike("mse_loss", x, target)
     difference = x - target
     r, factor = reduce(xp, difference * difference, reduction)
     return r, (lambda g: difference * (g * (2 * factor)), lambda g: difference * (g * (-2 * factor)))
@@ -41,6 +57,7 @@ def binary_cross_entropy(
     xp: Namespace, x: Array, target: Array, weight: Array | None, *, reduction: str
 ) -> OpResult:
     """``-(target * log(x) + (1 - target) * log(1 - x))``, each logarithm at least -100."""
+    check_alike("binary_cross_entropy", x, target)
     floor = xp.full_like(x, SMALLEST_LOG)
     log_x = xp.maximum(xp.log(x), floor)
     log_rest = xp.maximum(xp.log1p(-x), floor)
@@ -70,9 +87,10 @@ def binary_cross_entropy_with_logits(
 
     With ``l = 1 + (pos_weight - 1) * target`` it is ``(1 - target) * x + l * log(1 + exp(-x))``.
     """
-    softplus = apply(xp, softplus, -x)
+    check_alike("binary_cross_entropy_with_logits", x, target)
+    cost = apply(xp, softplus, -x)
     raised = None if pos_weight is None else 1 + (pos_weight - 1) * target
-    plain = (1 - target) * x + (softplus if raised is None else raised * softplus)
+    plain = (1 - target) * x + (cost if raised is None else raised * cost)
     r, factor = reduce(xp, plain if weight is None else plain * weight, reduction)
 
     def scaled(g: Array) -> Array:
@@ -84,13 +102,13 @@ def binary_cross_entropy_with_logits(
         return scaled(g) * ((1 - target) - raised * apply(xp, sigmoid, -x))
 
     def wrt_target(g: Array) -> Array:
-        return scaled(g) * (-x if pos_weight is None else (pos_weight - 1) * softplus - x)
+        return scaled(g) * (-x if pos_weight is None else (pos_weight - 1) * cost - x)
 
     return r, (
         wrt_x,
         wrt_target,
         lambda g: g * factor * plain,
-        lambda g: scaled(g) * target * softplus,
+        lambda g: scaled(g) * target * cost,
     )
 
 
@@ -141,7 +159,9 @@ def cross_entropy(
         r = r / total
 
     def wrt_x(g: Array) -> Array:
-        scale = xp.expand_dims(g, axis=axis) if reduction == "none" else g / total if reduction == "mean" else g
+        scale = (
+            xp.expand_dims(g, axis=axis) if reduction == "none" else g / total if reduction == "mean" else g
+        )
         return scale * (xp.exp(log_p) * xp.sum(share, axis=axis, keepdims=True) - share)
 
     return r, (wrt_x, None, None)
@@ -158,6 +178,7 @@ def soft_cross_entropy(
     reduction: str,
 ) -> OpResult:
     """Cross entropy of ``softmax(x)`` and class probabilities of the same shape; the mean is over all but ``axis``."""
+    check_alike("cross_entropy with probabilities", x, target)
     classes = x.shape[axis]
     log_p = apply(xp, log_softmax, x, axis=axis)
     line = [1] * x.ndim

@@ -1,7 +1,8 @@
 """The index ops once more, for array libraries that can add at indices.
 
-The standard has no scatter, so :mod:`portanet.ops.indexing` works without one. Most libraries have one, each under its own
-name: a backend describes it as :class:`Scatter` and gets from :func:`scatter_kernels` the kernels that use it.
+The standard has no scatter, so :mod:`portanet.ops.indexing` works without one. Most libraries have one, each under
+its own name: a backend describes it as :class:`Scatter` and gets from :func:`scatter_kernels` the kernels that use
+it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,10 @@ from portanet.protocols import Array, Namespace, OpResult, Scalar
 __all__ = ["Scatter", "is_portable_key", "scatter_kernels"]
 
 
+def _same(indices: Array) -> Array:
+    return indices
+
+
 def _read(x: Array, key: Any) -> Array:
     return x[key]
 
@@ -28,26 +33,29 @@ def _places(xp: Namespace, length: int, like: Array) -> Array:
 class Scatter:
     """How one library reads, adds and replaces at a key.
 
-    A key is what indexing takes: integers, slices, ``None`` and ``...``; one boolean array; or integers and integer arrays for
-    the leading axes.
+    A key is what indexing takes: integers, slices, ``None`` and ``...``; one boolean array; or integers and integer
+    arrays for the leading axes.
 
     Parameters
     ----------
     add : callable
-        ``add(whole, key, values)``: ``whole`` with ``values`` added at ``key``, where duplicates add up. ``whole`` belongs to the
-        callee, which may write into it.
+        ``add(whole, key, values)``: ``whole`` with ``values`` added at ``key``, where duplicates add up. ``whole``
+        belongs to the callee, which may write into it.
     replace : callable
         ``replace(xp, x, key, value)``: a copy of ``x`` with ``value``, an array or a number, at ``key``.
     read : callable, optional
         ``read(x, key)``. Default ``x[key]``.
     places : callable, optional
         ``places(xp, length, like)``: 0, 1, ... ``length - 1``, with the data type and the device of ``like``.
+    index : callable, optional
+        ``index(indices)``: integer indices in a data type that all of the library's functions take.
     """
 
     add: Callable[[Array, Any, Array], Array]
     replace: Callable[[Namespace, Array, Any, Array | Scalar], Array]
     read: Callable[[Array, Any], Array] = _read
     places: Callable[[Namespace, int, Array], Array] = _places
+    index: Callable[[Array], Array] = _same
 
 
 def is_portable_key(key: Any) -> bool:
@@ -95,12 +103,12 @@ def scatter_kernels(
 
     def take(xp: Namespace, x: Array, indices: Array, *, axis: int | None = None) -> OpResult:
         along = 0 if axis is None else axis
-        r = xp.take(x, indices, axis=along)
+        r = xp.take(x, scatter.index(indices), axis=along)
         return r, (lambda g: add_along(xp, xp.zeros_like(x, dtype=g.dtype), indices, g, along), None)
 
     def index_add(xp: Namespace, x: Array, indices: Array, values: Array, *, axis: int = 0) -> OpResult:
         r = add_along(xp, xp.asarray(x, copy=True), indices, values, axis)
-        return r, (lambda g: g, None, lambda g: xp.take(g, indices, axis=axis))
+        return r, (lambda g: g, None, lambda g: xp.take(g, scatter.index(indices), axis=axis))
 
     def take_along_axis(xp: Namespace, x: Array, indices: Array, *, axis: int = -1) -> OpResult:
         along = axis % x.ndim
@@ -115,7 +123,7 @@ def scatter_kernels(
             whole = xp.zeros_like(xp.broadcast_to(x, shape), dtype=g.dtype)
             return scatter.add(whole, tuple(key), g)
 
-        return xp.take_along_axis(x, indices, axis=axis), (vjp, None)
+        return xp.take_along_axis(x, scatter.index(indices), axis=axis), (vjp, None)
 
     def takes(x: Array) -> bool:
         return accepts is None or accepts(x)
@@ -123,7 +131,9 @@ def scatter_kernels(
     return {
         "getitem": Kernel(getitem, accepts=lambda x, key: takes(x) and is_portable_key(key)),
         "setitem": Kernel(setitem, accepts=lambda x, value, key: takes(x) and is_portable_key(key)),
-        "take": Kernel(take, accepts=lambda x, i, *, axis=None: takes(x) and (axis is not None or x.ndim == 1)),
+        "take": Kernel(
+            take, accepts=lambda x, i, *, axis=None: takes(x) and (axis is not None or x.ndim == 1)
+        ),
         "index_add": Kernel(index_add, accepts=lambda x, i, v, *, axis=0: takes(x) and takes(v)),
         "take_along_axis": Kernel(take_along_axis, accepts=lambda x, i, *, axis=-1: takes(x)),
     }

@@ -117,7 +117,9 @@ class Adam(Optimizer):
 
     def rule_options(self, group: Mapping[str, Any]) -> dict[str, Any]:
         """The rule's keyword arguments for a group."""
-        return {**super().rule_options(group), "decoupled": self.decoupled}
+        options = super().rule_options(group)
+        options["decoupled"] = self.decoupled
+        return options
 
 
 class AdamW(Adam):

@@ -84,7 +84,9 @@ class StepLR(LRScheduler):
     [0.5]
     """
 
-    def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1) -> None:
+    def __init__(
+        self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1
+    ) -> None:
         if not isinstance(step_size, int) or isinstance(step_size, bool) or step_size < 1:
             raise OptionError(f"step_size: expected a whole number of at least 1, got {step_size!r}.")
         self.step_size = step_size

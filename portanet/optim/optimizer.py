@@ -26,7 +26,10 @@ SMALL = 16_384
 
 
 class _Bucket:
-    """Parameters that are updated together: one group's, of one place and type, with the same number of steps behind them."""
+    """Parameters that are updated together: one group's, of one place and type, with the same number of steps behind them.
+
+    Its arrays are its own: they are copied once, so that writing into them changes nobody else's data.
+    """
 
     def __init__(self, tensors: list[Tensor], states: list[dict[str, Any]], slots: Sequence[str]) -> None:
         self.tensors = tensors
@@ -38,8 +41,16 @@ class _Bucket:
         small = [i for i, tensor in enumerate(tensors) if tensor.size <= SMALL]
         self.packed = small if self.backend.writable and len(small) > 1 else []
         self.alone = [i for i in range(len(tensors)) if i not in set(self.packed)]
+        self.parameters: list[Array] = []
+        self.parameter_states: list[tuple[Array, ...]] = []
         if self.packed:
             self._pack()
+        for i in self.alone:
+            tensor = tensors[i]
+            if self.backend.writable:
+                tensor._data = self.xp.asarray(tensor._data, copy=True)
+            self.parameters.append(tensor._data)
+            self.parameter_states.append(tuple(states[i][slot] for slot in slots))
         self.arrays = [tensor._data for tensor in tensors]
         self.versions = [tensor._version for tensor in tensors if tensor._version is not None]
 
@@ -47,68 +58,60 @@ class _Bucket:
         """Move the small parameters and their state into flat buffers, of which they become views."""
         xp = self.xp
         members = [self.tensors[i] for i in self.packed]
-        self.flat = xp.concat([member._data for member in members], axis=None)
-        self.flat_state = [
-            xp.concat([self.states[i][slot] for i in self.packed], axis=None) for slot in self.slots
-        ]
+        flat = xp.concat([member._data for member in members], axis=None)
+        flat_state = [xp.concat([self.states[i][slot] for i in self.packed], axis=None) for slot in self.slots]
         start = 0
         for i, member in zip(self.packed, members, strict=True):
             end = start + member.size
             shape = member.shape
-            member._data = xp.reshape(self.flat[start:end], shape)
-            for slot, buffer in zip(self.slots, self.flat_state, strict=True):
+            member._data = xp.reshape(flat[start:end], shape)
+            for slot, buffer in zip(self.slots, flat_state, strict=True):
                 self.states[i][slot] = xp.reshape(buffer[start:end], shape)
             start = end
+        self.parameters.append(flat)
+        self.parameter_states.append(tuple(flat_state))
 
-    def holds(self, tensors: list[Tensor]) -> bool:
-        """Whether these are still its parameters, with nobody having given them other arrays."""
-        if len(tensors) != len(self.tensors):
-            return False
-        for tensor, known, array in zip(tensors, self.tensors, self.arrays, strict=True):
-            if tensor is not known or tensor._data is not array:
-                return False
-        return True
+    def gradients(self) -> list[Array] | None:
+        """The gradients in the order of the arrays; None if a parameter has none, or was given another array."""
+        found = []
+        for tensor, array in zip(self.tensors, self.arrays, strict=True):
+            gradient = tensor._grad
+            if gradient is None or tensor._data is not array:
+                return None
+            found.append(gradient._data)
+        if not self.packed:
+            return found
+        if not self.alone:
+            return [self.xp.concat(found, axis=None)]
+        together = self.xp.concat([found[i] for i in self.packed], axis=None)
+        return [together, *(found[i] for i in self.alone)]
 
-    def gradients(self) -> list[Array]:
-        """The gradients: the packed ones as one flat array, then the others."""
-        found: list[Array] = []
-        if self.packed:
-            parts = [self.tensors[i]._grad._data for i in self.packed]  # type: ignore[union-attr]
-            found.append(self.xp.concat(parts, axis=None))
-        found.extend(self.tensors[i]._grad._data for i in self.alone)  # type: ignore[union-attr]
-        return found
-
-    def update(self, rule: Rule, many: Callable[..., Any] | None, options: Mapping[str, Any]) -> None:
+    def update(self, rule: Rule, gradients: list[Array], options: Mapping[str, Any]) -> None:
         """Run the rule once over everything, and let the tensors know that they were written to."""
         self.step += 1
-        parameters = [self.flat] if self.packed else []
-        states = [tuple(self.flat_state)] if self.packed else []
-        parameters += [self.tensors[i]._data for i in self.alone]
-        states += [tuple(self.states[i][slot] for slot in self.slots) for i in self.alone]
-        gradients = self.gradients()
-        if many is not None:
-            many(self.xp, parameters, gradients, states, step=self.step, **options)
+        kernel = self.backend.kernels.get(rule.__name__)
+        if kernel is not None:
+            kernel.function(
+                self.xp, self.parameters, gradients, self.parameter_states, step=self.step, **options
+            )
         else:
-            for place, (parameter, gradient, state) in enumerate(zip(parameters, gradients, states, strict=True)):
-                new_parameter, new_state = rule(self.xp, parameter, gradient, state, step=self.step, **options)
-                self._store(place, new_parameter, new_state)
+            for place, gradient in enumerate(gradients):
+                parameter, state = self.parameters[place], self.parameter_states[place]
+                self._store(place, *rule(self.xp, parameter, gradient, state, step=self.step, **options))
         for version in self.versions:
             version.count += 1
 
     def _store(self, place: int, parameter: Array, state: tuple[Array, ...]) -> None:
-        if self.packed and place == 0:
-            self.flat[...] = parameter
-            for buffer, new in zip(self.flat_state, state, strict=True):
-                buffer[...] = new
-            return
-        i = self.alone[place - bool(self.packed)]
+        """Keep what a rule returned: in the arrays themselves where the library lets us write."""
         if self.backend.writable:
-            self.tensors[i]._data[...] = parameter
-            for slot, new in zip(self.slots, state, strict=True):
-                self.states[i][slot][...] = new
-        else:
-            self.tensors[i]._data = self.arrays[i] = parameter
-            self.states[i].update(zip(self.slots, state, strict=True))
+            self.parameters[place][...] = parameter
+            for kept, new in zip(self.parameter_states[place], state, strict=True):
+                kept[...] = new
+            return
+        i = self.alone[place]
+        self.tensors[i]._data = self.arrays[i] = self.parameters[place] = parameter
+        self.states[i].update(zip(self.slots, state, strict=True))
+        self.parameter_states[place] = state
 
 
 class Optimizer:
@@ -156,7 +159,7 @@ class Optimizer:
 
     def rule_options(self, group: Mapping[str, Any]) -> dict[str, Any]:
         """The rule's keyword arguments for a group."""
-        return {name: value for name, value in group.items() if name in self.defaults}
+        return {name: group[name] for name in self.defaults}
 
     def add_param_group(self, group: dict[str, Any]) -> None:
         """Optimize further parameters, with options of their own."""
@@ -181,7 +184,9 @@ class Optimizer:
                 raise OptionError("params: a Tensor appears twice among the parameters.")
             known.add(id(tensor))
         options = {**self.defaults, **{name: value for name, value in group.items() if name != "params"}}
-        unknown = [name for name in options if name not in self.defaults and name not in ("initial_lr", "name")]
+        unknown = [
+            name for name in options if name not in self.defaults and name not in ("initial_lr", "name")
+        ]
         if unknown:
             raise OptionError(
                 f"params: {type(self).__name__} has no option {', '.join(unknown)}; it has {', '.join(self.defaults)}."
@@ -207,37 +212,31 @@ class Optimizer:
             Computes the loss and its gradients anew; called first, and its result is returned.
         """
         loss = None if closure is None else closure()
+        rule = type(self).rule
         for index, group in enumerate(self.param_groups):
-            tensors = [tensor for tensor in group["params"] if tensor._grad is not None]
-            if not tensors:
-                continue
+            slots = self.state_slots(group)
             options = self.rule_options(group)
-            for bucket in self._buckets_of(index, group, tensors):
-                kernel = bucket.backend.kernels.get(type(self).rule.__name__)
-                bucket.update(type(self).rule, kernel and kernel.function, options)
+            buckets = self._buckets.get(index, ())
+            gradients = [bucket.gradients() if bucket.slots == slots else None for bucket in buckets]
+            covered = sum([len(bucket.tensors) for bucket in buckets])
+            if None in gradients or covered != len(group["params"]) and covered != _with_gradient(group):
+                buckets = self._gather(index, group, slots)
+                gradients = [bucket.gradients() for bucket in buckets]
+            for bucket, found in zip(buckets, gradients, strict=True):
+                bucket.update(rule, found, options)  # type: ignore[arg-type]
         return loss
 
-    def _buckets_of(self, index: int, group: Mapping[str, Any], tensors: list[Tensor]) -> list[_Bucket]:
-        buckets = self._buckets.get(index)
-        if buckets is not None:
-            if len(buckets) == 1:
-                if buckets[0].holds(tensors):
-                    return buckets
-            else:
-                by_bucket = iter(tensors)
-                order = [tensor for bucket in buckets for tensor in bucket.tensors]
-                if {id(t) for t in order} == {id(t) for t in by_bucket} and all(
-                    bucket.holds(bucket.tensors) for bucket in buckets
-                ):
-                    return buckets
+    def _gather(self, index: int, group: Mapping[str, Any], slots: tuple[str, ...]) -> list[_Bucket]:
+        """Make the buckets of a group anew, from the parameters that have a gradient."""
         self._settle(index)
-        slots = self.state_slots(group)
         together: dict[Any, list[Tensor]] = {}
-        for tensor in tensors:
-            state = self._state_of(tensor, slots)
-            together.setdefault((tensor.device, tensor.dtype, state["step"]), []).append(tensor)
+        for tensor in group["params"]:
+            if tensor._grad is not None:
+                state = self._state_of(tensor, slots)
+                together.setdefault((tensor.device, tensor.dtype, state["step"]), []).append(tensor)
         self._buckets[index] = [
-            _Bucket(members, [self._states[id(member)] for member in members], slots) for members in together.values()
+            _Bucket(members, [self._states[id(member)] for member in members], slots)
+            for members in together.values()
         ]
         return self._buckets[index]
 
@@ -249,7 +248,11 @@ class Optimizer:
             kept = state.get(slot)
             if kept is None:
                 state[slot] = backend.namespace.zeros_like(data)
-            elif type(kept) is not type(data) or backend.device_of(kept) != tensor.device or kept.dtype != data.dtype:
+            elif (
+                type(kept) is not type(data)
+                or backend.device_of(kept) != tensor.device
+                or kept.dtype != data.dtype
+            ):
                 state[slot] = as_native(wrap(kept), tensor.dtype, tensor.device, None)
         return state
 
@@ -275,11 +278,15 @@ class Optimizer:
             for tensor in group["params"]:
                 numbers[id(tensor)] = len(numbers)
             groups.append(
-                {**{k: v for k, v in group.items() if k != "params"}, "params": [numbers[id(t)] for t in group["params"]]}
+                {
+                    **{k: v for k, v in group.items() if k != "params"},
+                    "params": [numbers[id(t)] for t in group["params"]],
+                }
             )
         states = {
             number: {
-                name: value if name == "step" else wrap(value).clone() for name, value in self._states[key].items()
+                name: value if name == "step" else wrap(value).clone()
+                for name, value in self._states[key].items()
             }
             for key, number in numbers.items()
             if key in self._states
@@ -352,7 +359,14 @@ class Optimizer:
         return f"{type(self).__name__} (\n" + "\n\n".join(lines) + "\n)"
 
 
-def check_number(name: str, value: Any, *, low: float, high: float = math.inf, open_end: bool = False) -> None:
+def _with_gradient(group: Mapping[str, Any]) -> int:
+    """How many of a group's parameters have a gradient."""
+    return sum(tensor._grad is not None for tensor in group["params"])
+
+
+def check_number(
+    name: str, value: Any, *, low: float, high: float = math.inf, open_end: bool = False
+) -> None:
     """Raise unless ``value`` is a number from ``low`` to ``high``, neither NaN nor infinite."""
     good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     if not good or not low <= value <= high or (open_end and value == high):

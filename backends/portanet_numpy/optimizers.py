@@ -1,0 +1,213 @@
+"""Optimizer steps in place: in pieces that stay in the cache, and on several threads where there is much to do.
+
+An update rule goes over its arrays a dozen times. Done array by array, each pass would fetch everything from memory again; done piece by
+piece, a piece is fetched once. NumPy releases the interpreter's lock while it computes, so threads can share the pieces.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from math import sqrt
+from typing import Any
+
+import numpy as np
+
+from portanet.protocols import Array, Namespace
+from portanet.threads import get_num_threads, run_in_threads
+
+__all__ = ["adam", "sgd"]
+
+PIECE = 65_536
+"""Elements in a piece: 256 KiB of each array in float32."""
+
+SHARED_FROM = 16 * PIECE
+"""Elements from which on waking other threads pays."""
+
+_local = threading.local()
+
+
+def _scratch(count: int, dtype: np.dtype[Any], number: int = 0) -> Array:
+    """Memory for intermediate results, this thread's own; its values are whatever the last user left."""
+    kept: dict[Any, Array] | None = getattr(_local, "buffers", None)
+    if kept is None:
+        kept = _local.buffers = {}
+    buffer = kept.get((dtype, number))
+    if buffer is None:
+        buffer = kept[dtype, number] = np.empty(PIECE, dtype)
+    return buffer[:count]
+
+
+def _over_pieces(
+    update: Callable[..., None],
+    parameters: Sequence[Array],
+    gradients: Sequence[Array],
+    states: Sequence[tuple[Array, ...]],
+) -> None:
+    """Call ``update(parameter, gradient, *state)`` on every piece of all arrays."""
+    if len(parameters) == 1 and parameters[0].ndim == 1 and parameters[0].size <= PIECE:
+        update(parameters[0], gradients[0], *states[0])
+        return
+    total = 0
+    pieces: list[tuple[Array, ...]] = []
+    for parameter, gradient, state in zip(parameters, gradients, states, strict=True):
+        size = parameter.size
+        total += size
+        arrays = (parameter, gradient, *state)
+        if not all(array.flags.c_contiguous for array in (parameter, *state)):
+            # Its elements cannot be had as one line without a copy, so go through the first axis.
+            for row in range(len(parameter)) if parameter.ndim else ():
+                pieces.extend(_row_pieces(tuple(array[row] for array in arrays)))
+            continue
+        lines = tuple(array.reshape(-1) for array in arrays)
+        if size <= PIECE:
+            pieces.append(lines)
+            continue
+        for start in range(0, size, PIECE):
+            pieces.append(tuple([line[start : start + PIECE] for line in lines]))
+
+    def work(queue: Iterable[tuple[Array, ...]]) -> None:
+        for piece in queue:
+            update(*piece)
+
+    threads = get_num_threads() if total >= SHARED_FROM else 1
+    if threads > 1:
+        run_in_threads(work, pieces, threads)
+    else:
+        work(pieces)
+
+
+def _row_pieces(arrays: tuple[Array, ...]) -> list[tuple[Array, ...]]:
+    """Pieces of arrays whose elements do not lie in one line: down to vectors, then cut."""
+    if arrays[0].ndim > 1:
+        return [
+            piece
+            for row in range(len(arrays[0]))
+            for piece in _row_pieces(tuple(array[row] for array in arrays))
+        ]
+    size = arrays[0].size
+    return [tuple(array[start : start + PIECE] for array in arrays) for start in range(0, size, PIECE)]
+
+
+@lru_cache(maxsize=256)
+def _constant(value: float, dtype: np.dtype[Any]) -> Array:
+    """A number as an array without dimensions, the cheapest operand beside an array. Never written to."""
+    return np.array(value, dtype)
+
+
+@lru_cache(maxsize=256)
+def _adam_constants(
+    beta1: float, beta2: float, shrink: float, penalty: float, dtype: np.dtype[Any]
+) -> tuple[Array | None, ...]:
+    """The factors of a step that do not change from step to step; None for a decay of nothing."""
+    values = (beta1, 1 - beta1, beta2, 1 - beta2, 1 - shrink if shrink else None, penalty or None)
+    return tuple(None if value is None else np.array(value, dtype) for value in values)
+
+
+def adam(
+    xp: Namespace,
+    parameters: Sequence[Array],
+    gradients: Sequence[Array],
+    states: Sequence[tuple[Array, ...]],
+    *,
+    step: int,
+    lr: float,
+    betas: tuple[float, float],
+    eps: float,
+    weight_decay: float,
+    decoupled: bool,
+    amsgrad: bool,
+    maximize: bool,
+) -> None:
+    """One step of Adam or AdamW over many arrays, in place.
+
+    ``lr * (m / bias1) / (sqrt(v / bias2) + eps)`` is computed as ``scale * m / (sqrt(v) + eps * root)``, so that the corrections cost no
+    pass over the arrays.
+    """
+    beta1, beta2 = betas
+    dtype = parameters[0].dtype
+    root = sqrt(1 - beta2**step)
+    keep_mean, take_mean, keep_square, take_square, shrink, penalty = _adam_constants(
+        beta1, beta2, lr * weight_decay if decoupled else 0.0, 0.0 if decoupled else weight_decay, dtype
+    )
+    scale = np.array(lr * root / (1 - beta1**step), dtype)
+    floor = np.array(eps * root, dtype)
+    add, subtract, multiply = np.add, np.subtract, np.multiply
+
+    def update(p: Array, g: Array, mean: Array, square: Array, largest: Array | None = None) -> None:
+        t = _scratch(p.size, dtype)
+        if maximize or penalty is not None:
+            signed = _scratch(p.size, dtype, 1)
+            np.negative(g, signed) if maximize else np.copyto(signed, g)
+            g = signed
+            if penalty is not None:
+                multiply(p, penalty, t)
+                add(g, t, g)
+        multiply(mean, keep_mean, mean)
+        multiply(g, take_mean, t)
+        add(mean, t, mean)
+        multiply(square, keep_square, square)
+        multiply(g, g, t)
+        multiply(t, take_square, t)
+        add(square, t, square)
+        if largest is not None:
+            np.maximum(largest, square, largest)
+            square = largest
+        np.sqrt(square, t)
+        add(t, floor, t)
+        np.divide(mean, t, t)
+        multiply(t, scale, t)
+        if shrink is not None:
+            multiply(p, shrink, p)
+        subtract(p, t, p)
+
+    _over_pieces(update, parameters, gradients, states)
+
+
+def sgd(
+    xp: Namespace,
+    parameters: Sequence[Array],
+    gradients: Sequence[Array],
+    states: Sequence[tuple[Array, ...]],
+    *,
+    step: int,
+    lr: float,
+    momentum: float,
+    dampening: float,
+    weight_decay: float,
+    nesterov: bool,
+    maximize: bool,
+) -> None:
+    """One step of SGD over many arrays, in place."""
+    dtype = parameters[0].dtype
+    rate, keep = _constant(lr, dtype), _constant(momentum, dtype)
+    take, penalty = _constant(1 - dampening, dtype), _constant(weight_decay, dtype)
+
+    def update(p: Array, g: Array, velocity: Array | None = None) -> None:
+        t = _scratch(p.size, dtype)
+        if maximize or weight_decay:
+            signed = _scratch(p.size, dtype, 1)
+            np.negative(g, signed) if maximize else np.copyto(signed, g)
+            g = signed
+            if weight_decay:
+                np.multiply(p, penalty, t)
+                np.add(g, t, g)
+        if velocity is not None:
+            if step == 1:
+                np.copyto(velocity, g)
+            else:
+                np.multiply(velocity, keep, velocity)
+                np.multiply(g, take, t)
+                np.add(velocity, t, velocity)
+            if nesterov:
+                np.multiply(velocity, keep, t)
+                np.add(t, g, t)
+                np.multiply(t, rate, t)
+            else:
+                np.multiply(velocity, rate, t)
+        else:
+            np.multiply(g, rate, t)
+        np.subtract(p, t, p)
+
+    _over_pieces(update, parameters, gradients, states)

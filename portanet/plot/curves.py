@@ -1,0 +1,111 @@
+"""Loss curves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from portanet.backend import backend_of
+from portanet.errors import DataError, OptionError, ShapeError
+from portanet.plot.figure import COLOURS, host_numbers, new_axes
+from portanet.protocols import Array
+from portanet.tensor import Tensor
+
+__all__ = ["loss_curve"]
+
+_DASHES = ("-", "--", "-.", ":")
+
+
+def loss_curve(
+    losses: Array | Sequence[Any] | Mapping[str, Any],
+    ax: Any = None,
+    *,
+    average: int = 1,
+    xlabel: str = "updates",
+    ylabel: str = "loss",
+    title: str | None = None,
+) -> Any:
+    """Draw how the loss fell: one curve, or several with their labels.
+
+    Parameters
+    ----------
+    losses : array or sequence of numbers, or mapping of str to them
+        One loss for each update, from the first on, shape (updates,): a list of floats or of Tensors with one element,
+        or an array. A mapping draws one curve for each entry, with the key as its label. NaN leaves a gap.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; default: new axes in a figure of their own.
+    average : int, default 1
+        Draw the mean of each so many losses as a bold line over the single ones, which are drawn faintly. With the
+        number of batches in an epoch this shows the mean of each epoch, where the single batches scatter.
+    xlabel, ylabel, title : str, optional
+        What stands at the axes, and above them. Name the unit of the loss if it has one: ``"cross entropy (nats)"``.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Its ``figure`` is the whole picture; :func:`portanet.plot.save` writes it.
+
+    Raises
+    ------
+    ShapeError
+        If losses are not one row of numbers.
+    DataError
+        If there are none.
+    OptionError
+        If ``average`` is not a whole number of at least 1.
+
+    Examples
+    --------
+    >>> axes = pn.plot.loss_curve({"AdamW": [0.7, 0.5, 0.4], "SGD": [0.7, 0.6, 0.5]})
+    >>> [line.get_label() for line in axes.lines]
+    ['AdamW', 'SGD']
+    """
+    if not isinstance(average, int) or isinstance(average, bool) or average < 1:
+        raise OptionError(f"average: expected a whole number of at least 1, got {average!r}.")
+    named = losses if isinstance(losses, Mapping) else {"": losses}
+    if not named:
+        raise DataError("losses: expected at least one curve, got an empty mapping.")
+    curves = {
+        label: _one_row(f"losses[{label!r}]" if label else "losses", row) for label, row in named.items()
+    }
+    if ax is None:
+        ax = new_axes()
+    for k, (label, row) in enumerate(curves.items()):
+        colour, dashes = COLOURS[k % len(COLOURS)], _DASHES[k % len(_DASHES)]
+        updates = range(1, len(row) + 1)
+        if len(row) < 2 * average or average == 1:
+            marker = "o" if len(row) == 1 else None  # a line through one point shows nothing
+            ax.plot(updates, row, dashes, color=colour, marker=marker, linewidth=1.8, label=label or None)
+            continue
+        whole = len(row) // average
+        means = row[: whole * average].reshape(whole, average).mean(axis=1)
+        ends = range(average, whole * average + 1, average)
+        ax.plot(
+            updates, row, color=colour, alpha=0.35, linewidth=0.8, label=f"{label}, each update".strip(", ")
+        )
+        ax.plot(
+            ends, means, dashes, color=colour, linewidth=2.2, label=f"{label}, mean of {average}".strip(", ")
+        )
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    if title:
+        ax.set_title(title)
+    ax.grid(alpha=0.25)
+    ax.spines[["top", "right"]].set_visible(False)
+    if ax.get_legend_handles_labels()[1]:
+        ax.legend(frameon=False)
+    return ax
+
+
+def _one_row(name: str, losses: Any) -> Any:
+    """The losses of one curve as a host array of shape (updates,)."""
+    if not isinstance(losses, Tensor) and backend_of(losses) is None and isinstance(losses, Sequence):
+        losses = [loss.item() if getattr(loss, "size", None) == 1 else loss for loss in losses]
+    row = host_numbers(name, losses)
+    if row.ndim != 1:
+        raise ShapeError(
+            f"{name}: expected one loss for each update, shape (updates,), got shape {row.shape}. For several curves "
+            "pass a mapping such as {'training': losses, 'test': others}."
+        )
+    if row.shape[0] == 0:
+        raise DataError(f"{name}: expected at least one loss, got none.")
+    return row

@@ -1,0 +1,399 @@
+"""Points in the plane by their class, and the regions of the plane that a model gives to each class."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from portanet.backend import backend_of
+from portanet.dtypes import float32
+from portanet.errors import DataError, OptionError, ShapeError
+from portanet.functions.inspection import to_host
+from portanet.graph import no_grad
+from portanet.plot.figure import COLOURS, MARKERS, host_numbers, matplotlib_module, new_axes
+from portanet.protocols import Array
+from portanet.tensor import Tensor, asarray
+
+__all__ = ["decision_regions", "points"]
+
+ClassNames = Sequence[str] | Mapping[int, str]
+
+_ROWS_AT_ONCE = 16384  # so that a wide model does not need the whole grid's activations in memory
+_TINT = 0.30  # how much of a class's colour is in its region
+
+
+def points(
+    x: Array,
+    y: Array,
+    ax: Any = None,
+    *,
+    class_names: ClassNames | None = None,
+    xlabel: str = "x1",
+    ylabel: str = "x2",
+    title: str | None = None,
+    size: float = 30.0,
+) -> Any:
+    """Draw points in the plane, with a colour and a marker for each class.
+
+    Parameters
+    ----------
+    x : array
+        The points, shape (n, 2).
+    y : array
+        Their classes as whole numbers of any data type, shape (n,) or (n, 1).
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; default: new axes in a figure of their own.
+    class_names : sequence or mapping of str, optional
+        The name of class k is ``class_names[k]``; default "class k".
+    xlabel, ylabel, title : str, optional
+        What stands at the axes, and above them. Name the units where there are some, as in ``"width (cm)"``.
+    size : float, default 30
+        Area of a marker in square points.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Its ``figure`` is the whole picture; :func:`portanet.plot.save` writes it.
+
+    Raises
+    ------
+    ShapeError
+        If x is not of shape (n, 2) or y has not one class for each point.
+    DataError
+        If there are no points, one is not finite, a class is no whole number, or has no name in ``class_names``.
+
+    Examples
+    --------
+    >>> axes = pn.plot.points([[0.0, 1.0], [1.0, 0.0]], [0, 1], class_names=["cat", "dog"])
+    >>> [text.get_text() for text in axes.get_legend().get_texts()]
+    ['cat', 'dog']
+    """
+    places, classes = _points(x), _classes(y)
+    _check_lengths(places, classes)
+    names = _names(sorted(set(classes.tolist())), class_names)
+    own = ax is None
+    if own:
+        ax = new_axes()
+    _scatter(ax, places, classes, names, size)
+    _finish(ax, own, xlabel, ylabel, title)
+    return ax
+
+
+def decision_regions(
+    predict: Callable[[Tensor], Array],
+    x: Array,
+    y: Array,
+    ax: Any = None,
+    *,
+    resolution: int = 200,
+    threshold: float | None = None,
+    margin: float = 0.08,
+    class_names: ClassNames | None = None,
+    xlabel: str = "x1",
+    ylabel: str = "x2",
+    title: str | None = None,
+    size: float = 30.0,
+) -> Any:
+    """Draw which class a model gives to each place in the plane, the boundaries, and labelled points.
+
+    Points to which the model gives another class than ``y`` are ringed.
+
+    Parameters
+    ----------
+    predict : callable
+        Takes a Tensor of points, shape (n, 2), of the data type and on the device of ``portanet.asarray(x)``; a model
+        will do. It returns one of
+
+        - classes: integers or booleans of shape (n,) or (n, 1);
+        - the score of class 1 against class 0: floats of shape (n,) or (n, 1);
+        - a score for each class: floats of shape (n, classes); the highest wins, be they logits or probabilities.
+    x, y : array
+        The points, shape (n, 2), and their true classes, shape (n,) or (n, 1), as in :func:`points`.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; default: new axes in a figure of their own.
+    resolution : int, default 200
+        How many places are asked for along each axis.
+    threshold : float, optional
+        A single score above it means class 1: 0 for logits, which is the default, and 0.5 for probabilities.
+    margin : float, default 0.08
+        How far the picture reaches beyond the points, as a share of their range.
+    class_names, xlabel, ylabel, title, size
+        As in :func:`points`.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Its ``figure`` is the whole picture; :func:`portanet.plot.save` writes it.
+
+    Raises
+    ------
+    ShapeError
+        If x, y or what predict returns has another shape than those above.
+    DataError
+        If there are no points, a number is not finite, or a class cannot be one that ``predict`` gives.
+    OptionError
+        If an option is outside its domain.
+
+    Warns
+    -----
+    UserWarning
+        If no threshold is given and every score lies between 0 and 1, as those of probabilities do.
+
+    Notes
+    -----
+    The model is called without recording a graph, and in the mode it is in: call ``model.eval()`` first if that matters.
+
+    Examples
+    --------
+    >>> x = pn.asarray([[-1.0, 0.0], [1.0, 0.0], [2.0, 0.0]])
+    >>> axes = pn.plot.decision_regions(lambda points: points[:, 0], x, [0, 1, 0], resolution=20)
+    >>> [text.get_text() for text in axes.get_legend().get_texts()]
+    ['class 0', 'class 1', 'boundary', 'wrongly predicted: 1 of 3']
+    """
+    if not isinstance(resolution, int) or isinstance(resolution, bool) or resolution < 2:
+        raise OptionError(f"resolution: expected a whole number of at least 2, got {resolution!r}.")
+    if not margin >= 0:
+        raise OptionError(f"margin: expected a number of at least 0, got {margin!r}.")
+    places, truth = _points(x), _classes(y)
+    _check_lengths(places, truth)
+    if not isinstance(x, Tensor) and backend_of(x) is None:
+        x = asarray(x)
+
+    across, up = _grid_lines(places, resolution, margin)
+    xp = places.__array_namespace__()
+    grid = xp.stack([part.reshape(-1) for part in xp.meshgrid(across, up)], axis=1)
+    asked = asarray(x).detach()
+    dtype = asked.dtype if asked.dtype.is_floating else float32
+    everywhere = asarray(xp.concat([places, grid]), dtype=dtype, device=asked.device)
+    classes, scores = _read_answers(_ask(predict, everywhere), threshold)
+    if scores is not None:
+        _check_known(truth, scores.shape[1])
+
+    predicted, regions = classes[: len(places)], classes[len(places) :].reshape(resolution, resolution)
+    every_class = sorted({*truth.tolist(), *classes.tolist()})
+    names = _names(every_class, class_names)
+    own = ax is None
+    if own:
+        ax = new_axes()
+    _fill(ax, across, up, regions, every_class)
+    margins = _margins(regions, every_class) if scores is None else scores[len(places) :]
+    _draw_boundaries(ax, across, up, margins.reshape(resolution, resolution, -1))
+    _scatter(ax, places, truth, names, size)
+    wrong = predicted != truth
+    if wrong.any():
+        label = f"wrongly predicted: {int(wrong.sum())} of {len(truth)}"
+        rings = places[wrong]
+        ax.scatter(
+            *(rings[:, 0], rings[:, 1]),
+            s=4.5 * size,
+            facecolors="none",
+            edgecolors="black",
+            linewidths=1.4,
+            label=label,
+            zorder=4,
+        )
+    ax.set(xlim=(across[0], across[-1]), ylim=(up[0], up[-1]))
+    _finish(ax, own, xlabel, ylabel, title)
+    return ax
+
+
+def _points(x: Array) -> Any:
+    """The points as a host array of shape (n, 2)."""
+    places = host_numbers("x", x)
+    if places.ndim != 2 or places.shape[1] != 2:
+        raise ShapeError(
+            f"x: expected points in the plane, shape (n, 2), got shape {places.shape}. Choose two columns."
+        )
+    if places.shape[0] == 0:
+        raise DataError("x: expected at least one point, got none.")
+    if not places.__array_namespace__().isfinite(places).all():
+        raise DataError(
+            "x: a coordinate is NaN or infinite, and has no place in a picture. Leave such points out."
+        )
+    return places
+
+
+def _classes(y: Array, name: str = "y") -> Any:
+    """Classes as a host array of integers, shape (n,)."""
+    classes = host_numbers(name, y)
+    if classes.ndim == 2 and classes.shape[1] == 1:
+        classes = classes[:, 0]
+    if classes.ndim != 1:
+        raise ShapeError(
+            f"{name}: expected one class for each point, shape (n,) or (n, 1), got shape {classes.shape}. "
+            "For scores or one-hot rows take portanet.argmax(y, axis=1)."
+        )
+    xp = classes.__array_namespace__()
+    whole = xp.isfinite(classes) & (classes == xp.floor(classes))
+    if not whole.all():
+        raise DataError(f"{name}: expected whole numbers as classes, got {classes[~whole][0]}.")
+    return classes.astype("int64")
+
+
+def _check_lengths(places: Any, classes: Any) -> None:
+    if len(places) != len(classes):
+        raise ShapeError(
+            f"y: expected one class for each of the {len(places)} points of x, got {len(classes)}."
+        )
+
+
+def _names(classes: Sequence[int], given: ClassNames | None) -> dict[int, str]:
+    """The name of each class."""
+    if given is None:
+        return {k: f"class {k}" for k in classes}
+    known = given if isinstance(given, Mapping) else dict(enumerate(given))
+    for k in classes:
+        if k not in known:
+            raise DataError(
+                f"class_names: class {k} occurs and has no name; names are given for {sorted(known)}."
+            )
+    return {k: str(known[k]) for k in classes}
+
+
+def _grid_lines(places: Any, resolution: int, margin: float) -> tuple[Any, Any]:
+    """The coordinates along both axes of the places that the model is asked about."""
+    xp = places.__array_namespace__()
+    lowest, highest = places.min(axis=0), places.max(axis=0)
+    extent = highest - lowest
+    extent = xp.where(extent > 0, extent, xp.ones_like(extent))  # points on one line still need some room
+    padding = xp.maximum(margin * extent, xp.where(highest > lowest, 0.0, 0.5))
+    left, bottom = lowest - padding
+    right, top = highest + padding
+    return xp.linspace(left, right, resolution), xp.linspace(bottom, top, resolution)
+
+
+def _ask(predict: Callable[[Tensor], Array], places: Tensor) -> Any:
+    """What the model says of each place, as one host array."""
+    answers = []
+    with no_grad():
+        for start in range(0, len(places), _ROWS_AT_ONCE):
+            rows = places[start : start + _ROWS_AT_ONCE]
+            answer = to_host(asarray(predict(rows)))
+            if answer.ndim not in (1, 2) or answer.shape[0] != len(rows):
+                raise ShapeError(
+                    f"predict: expected shape (n,), (n, 1) or (n, classes) for n = {len(rows)} points, "
+                    f"got {answer.shape}."
+                )
+            answers.append(answer)
+    return answers[0].__array_namespace__().concat(answers)
+
+
+def _read_answers(answers: Any, threshold: float | None) -> tuple[Any, Any]:
+    """The class of each place; and how far each class is ahead of the others, (n, classes), None for bare classes."""
+    if answers.dtype.kind in "biu":
+        if threshold is not None:
+            raise OptionError(
+                "threshold: predict returns classes, to which no threshold applies. Leave it out."
+            )
+        return _classes(answers, "predict"), None
+    xp = answers.__array_namespace__()
+    scores = host_numbers("predict", answers)
+    if not xp.isfinite(scores).all():
+        raise DataError("predict: a score is NaN or infinite. Did the training diverge?")
+    if scores.ndim == 1 or scores.shape[1] == 1:
+        scores = scores.reshape(-1)
+        if threshold is None:
+            threshold = 0.0
+            if scores.min() >= 0 and scores.max() <= 1:
+                warnings.warn(
+                    "portanet.plot.decision_regions: every score lies between 0 and 1, and is read as a logit. Pass "
+                    "threshold=0.5 if these are probabilities, threshold=0.0 if they are logits.",
+                    stacklevel=3,
+                )
+        ahead = scores - threshold
+        return (ahead > 0).astype("int64"), xp.stack([-ahead, ahead], axis=1)
+    if threshold is not None:
+        raise OptionError(
+            "threshold: predict returns a score for each class, of which the highest wins. Leave it out."
+        )
+    return scores.argmax(axis=1), _ahead_of_the_others(scores)
+
+
+def _ahead_of_the_others(scores: Any) -> Any:
+    """For each class its score less the best of the others, (n, classes)."""
+    xp = scores.__array_namespace__()
+    ordered = xp.sort(scores, axis=1)
+    best, second = ordered[:, -1:], ordered[:, -2:-1]
+    return scores - xp.where(scores == best, second, best)
+
+
+def _margins(regions: Any, classes: Sequence[int]) -> Any:
+    """The same for bare classes: 1 where the class is, -1 elsewhere."""
+    xp = regions.__array_namespace__()
+    return xp.stack([xp.where(regions == k, 1.0, -1.0) for k in classes], axis=-1)
+
+
+def _check_known(truth: Any, count: int) -> None:
+    lowest, highest = int(truth.min()), int(truth.max())
+    if lowest < 0 or highest >= count:
+        raise DataError(
+            f"y: predict tells the classes 0 to {count - 1} apart, but y has classes from {lowest} to {highest}. Number "
+            "them from 0."
+        )
+
+
+def _fill(ax: Any, across: Any, up: Any, regions: Any, classes: Sequence[int]) -> None:
+    """Tint each place by its class."""
+    colors = matplotlib_module("colors")
+    tints = []
+    for k in classes:
+        rgb = colors.to_rgb(COLOURS[k % len(COLOURS)])
+        tints.append([_TINT * part + (1 - _TINT) for part in rgb])
+    middles = [(low + high) / 2 for low, high in pairwise(classes)]
+    edges = [classes[0] - 0.5, *middles, classes[-1] + 0.5]
+    half_x, half_y = (across[1] - across[0]) / 2, (up[1] - up[0]) / 2
+    ax.imshow(
+        regions,
+        cmap=colors.ListedColormap(tints),
+        norm=colors.BoundaryNorm(edges, len(classes)),
+        origin="lower",
+        extent=(across[0] - half_x, across[-1] + half_x, up[0] - half_y, up[-1] + half_y),
+        interpolation="nearest",
+        aspect=ax.get_aspect(),
+        zorder=0,
+    )
+
+
+def _draw_boundaries(ax: Any, across: Any, up: Any, margins: Any) -> None:
+    """Draw the lines where a class begins to be ahead of all others; ``margins`` has shape (rows, columns, classes)."""
+    # Of two classes one line is the other.
+    drawn = False
+    for k in range(1 if margins.shape[-1] == 2 else 0, margins.shape[-1]):
+        ahead = margins[:, :, k]
+        if ahead.min() < 0 < ahead.max():
+            ax.contour(
+                across, up, ahead, levels=[0.0], colors="black", linewidths=1.4, linestyles="solid", zorder=2
+            )
+            drawn = True
+    if drawn:
+        ax.plot([], [], color="black", linewidth=1.4, label="boundary")
+
+
+def _scatter(ax: Any, places: Any, classes: Any, names: Mapping[int, str], size: float) -> None:
+    for k, name in names.items():
+        members = places[classes == k]
+        if not len(members):
+            continue
+        ax.scatter(
+            *(members[:, 0], members[:, 1]),
+            s=size,
+            color=COLOURS[k % len(COLOURS)],
+            marker=MARKERS[k % len(MARKERS)],
+            edgecolors="black",
+            linewidths=0.5,
+            label=name,
+            zorder=3,
+        )
+
+
+def _finish(ax: Any, own: bool, xlabel: str, ylabel: str, title: str | None) -> None:
+    """Name the axes and place the legend: beside a picture of our own, inside somebody else's."""
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    if title:
+        ax.set_title(title)
+    if own:
+        ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, borderaxespad=0.0)
+    else:
+        ax.legend(framealpha=0.9)
