@@ -7,7 +7,6 @@ in (:class:`Backend`), the registry that finds them (entry points in the group `
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
 import threading
@@ -424,6 +423,8 @@ def backend_named(name: str) -> Backend:
 
 def _unknown_name(name: str) -> str:
     names = known_backend_names()
+    import difflib
+
     close = difflib.get_close_matches(name, [*names, "auto"], n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     if not names:

@@ -225,7 +225,7 @@ def walk_back(
         else:
             xp, operands, vjps = rerun(node)
             exact = False
-        for parent, vjp, operand in zip(node.parents, vjps, operands):  # type: ignore[arg-type]
+        for parent, vjp, operand in zip(node.parents, vjps, operands):
             if parent is None or vjp is None:
                 continue
             contribution = vjp(cotangent)

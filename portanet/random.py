@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import threading
 from math import prod
 from typing import Any
@@ -32,7 +32,7 @@ class Generator:
 
     def __init__(self, seed: int | None = None) -> None:
         self._lock = threading.Lock()
-        self.manual_seed(secrets.randbits(64) if seed is None else seed)
+        self.manual_seed(int.from_bytes(os.urandom(8)) if seed is None else seed)
 
     def manual_seed(self, seed: int) -> Generator:
         """Start again from ``seed``."""

@@ -238,9 +238,10 @@ def admit_operands(
     if any(backends[i] is not backend for i in arrays):
         check_same_place(op.__name__, [raw[i] for i in arrays])
     if not converts:
+        widest = max((backend.dtype_of(raw[i]) for i in arrays), key=lambda dtype: _DTYPE_KINDS[dtype.kind])
         for operand in raw:
             if type(operand) in _SCALAR_KINDS:
-                check_scalar(op.__name__, operand, backend.dtype_of(first))
+                check_scalar(op.__name__, operand, widest)
     if type(first) not in implementations:
         implementations[type(first)] = Implementation(op, backend)
     return implementations[type(first)]

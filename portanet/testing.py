@@ -81,6 +81,7 @@ def gradcheck(
     """
     generator = generator or Generator()
     values = _admit(inputs)
+    _outputs_that_depend("gradcheck", function, values)
     state = generator.get_state()
     check = _Check(
         "gradcheck", _name_of(function), function, function, values, eps, rtol, atol, generator, state
@@ -116,7 +117,7 @@ def gradgradcheck(
     Raises
     ------
     GradcheckError
-        If two values disagree, or the gradient is not recorded.
+        If two values disagree, or no output depends on an input.
     DTypeError
         If a floating-point input is not float64, or there is none.
 
@@ -130,8 +131,8 @@ def gradgradcheck(
     values = _admit(inputs)
     state = generator.get_state()
     name = f"the gradient of {_name_of(function)}"
-    leaves = [Tensor(value, requires_grad=True) if _is_floating(value) else value for value in values]
-    cotangents = [_normal_like(output, generator) for output in _outputs(function(*leaves))]
+    outputs = _outputs_that_depend("gradgradcheck", function, values)
+    cotangents = [_normal_like(output, generator) for output in outputs]
     count = len(values)
 
     def gradient(arguments: Sequence[Any], create_graph: bool) -> list[Tensor]:
@@ -199,11 +200,6 @@ class _Check:
         leaves, outputs = self.call(self.recorded, points)
         cotangents = [_normal_like(output, self.generator) for output in outputs]
         directions = [_normal_like(point, self.generator) for point in points]
-        if not any(output.requires_grad for output in outputs):
-            raise GradcheckError(
-                f"{self.check}: no output of {self.name} requires a gradient, so there is nothing to check. Every path "
-                "from the inputs goes through a function without a gradient, or through detach()."
-            )
         gradients = _gradients(outputs, leaves, cotangents, create_graph=False)
         projection = _Projection(points, directions, cotangents, gradients)
         here, there = _dot(outputs, cotangents), _dot(self.call(self.plain, points)[1], cotangents)
@@ -299,6 +295,18 @@ def _outputs(result: Any) -> list[Tensor]:
                 "functions."
             )
     return [output for output in outputs if _is_floating(output)]
+
+
+def _outputs_that_depend(check: str, function: Function, values: Sequence[Any]) -> list[Tensor]:
+    """The outputs, once it is sure that there is something to check."""
+    leaves = [Tensor(value, requires_grad=True) if _is_floating(value) else value for value in values]
+    outputs = _outputs(function(*leaves))
+    if not any(output.requires_grad for output in outputs):
+        raise GradcheckError(
+            f"{check}: no output of {_name_of(function)} requires a gradient, so there is nothing to check. Every path "
+            "from the inputs goes through a function without a gradient, or through detach()."
+        )
+    return outputs
 
 
 def _gradients(

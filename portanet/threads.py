@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from portanet.errors import OptionError
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 __all__ = ["get_num_threads", "run_in_threads", "set_num_threads"]
 
@@ -80,6 +82,8 @@ def run_in_threads(work: Callable[[Iterator[Any]], None], pieces: Sequence[Any],
 
 
 def _executor(size: int) -> ThreadPoolExecutor:
+    from concurrent.futures import ThreadPoolExecutor  # only where threads are used: it takes 5 ms to import
+
     global _pool, _pool_size
     with _lock:
         if _pool is None or _pool_size < size:

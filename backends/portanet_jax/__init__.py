@@ -102,7 +102,7 @@ class JAXBackend(Backend):
         return self.probe("places", self._ask_devices)[0]
 
     def _ask_devices(self) -> tuple[dict[Device, Any], Unavailability | None]:
-        """JAX's device for each of portanet's, and why accelerators that are listed are not among them."""
+        """JAX's device for each of portanet's, accelerators from the first that answers, and why none does."""
         import jax
 
         _ = self.namespace
@@ -110,19 +110,20 @@ class JAXBackend(Backend):
         several = sum(native.platform == "cpu" for native in listed) > 1
         places = {}
         limitation = None
+        answered = False
         for native in listed:
-            if native.platform != "cpu":
+            if native.platform != "cpu" and not answered:
                 try:
                     answer_of_device(native)
                 except Exception as error:
                     limitation = _fault(native, error)
                     continue
+                answered = True
             places[Device(self.name, _short_name(native, several))] = native
-        if limitation is None or any(native.platform != "cpu" for native in places.values()):
-            return places, None
-        # Without this, constants that ops make on the way would still go to the accelerator that does not answer.
-        jax.config.update("jax_default_device", next(iter(places.values()), None))
-        return places, limitation
+        if limitation is not None:
+            # Without this, constants that ops make on the way would still go to the accelerator that does not answer.
+            jax.config.update("jax_default_device", next(iter(places.values()), None))
+        return places, None if answered else limitation
 
     def native_device(self, device: Device) -> Any:
         """A ``jax.Device``."""

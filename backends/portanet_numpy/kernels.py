@@ -15,6 +15,7 @@ import numpy as np
 from portanet.backend import Kernel
 from portanet.ops import losses
 from portanet.ops.layers import check_linear
+from portanet.ops.promotion import floating
 from portanet.protocols import Array, Namespace, OpResult
 from portanet_numpy.optimizers import adam, sgd
 
@@ -73,7 +74,7 @@ def linear(xp: Namespace, x: Array, weight: Array, bias: Array | None = None) ->
 
 def tanh(xp: Namespace, x: Array) -> OpResult:
     """Hyperbolic tangent; its gradient ``g * (1 - r * r)`` needs no constant when written ``g - g * r * r``."""
-    r = np.tanh(x)
+    r = np.tanh(floating(xp, x))
 
     def vjp(g: Array) -> Array:
         if r.ndim == 0:
@@ -129,7 +130,7 @@ def binary_cross_entropy_with_logits(
 def _plain_bce(
     x: Array, target: Array, weight: Array | None, pos_weight: Array | None, *, reduction: str
 ) -> bool:
-    return weight is None and pos_weight is None and reduction != "none" and x.size > 0
+    return weight is None and pos_weight is None and reduction != "none" and x.ndim > 0 and x.size > 0
 
 
 def cross_entropy(
@@ -145,7 +146,7 @@ def cross_entropy(
 ) -> OpResult:
     """The mean or sum over a batch of logits (batch, classes) without weights or smoothing."""
     batch, classes = x.shape
-    shifted = subtract(x, maximum_reduce(x, 1, None, None, True))
+    shifted = subtract(x, maximum_reduce(x, axis=1, keepdims=True))
     p = np.exp(shifted)
     sums = p.dot(_ones(classes, x.dtype))
     divide(p, sums.reshape(batch, 1), p)

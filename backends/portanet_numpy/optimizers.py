@@ -99,7 +99,7 @@ def _constant(value: float, dtype: np.dtype[Any]) -> Array:
 @lru_cache(maxsize=256)
 def _adam_constants(
     beta1: float, beta2: float, shrink: float, penalty: float, dtype: np.dtype[Any]
-) -> tuple[Array | None, ...]:
+) -> tuple[Any, ...]:
     """The factors of a step that do not change from step to step; None for a decay of nothing."""
     values = (beta1, 1 - beta1, beta2, 1 - beta2, 1 - shrink if shrink else None, penalty or None)
     return tuple(None if value is None else np.array(value, dtype) for value in values)
@@ -152,7 +152,7 @@ def adam(
         multiply(t, take_square, t)
         add(square, t, square)
         if largest is not None:
-            np.maximum(largest, square, largest)
+            np.maximum(largest, square, out=largest)
             square = largest
         np.sqrt(square, t)
         add(t, floor, t)

@@ -49,7 +49,7 @@ class TorchBackend(Backend):
         return self.probe("CUDA", self._ask_cuda)[1]
 
     def devices(self) -> tuple[Device, ...]:
-        """CUDA (or ROCm) devices that answer, then the processor, then what other accelerators there are."""
+        """CUDA (or ROCm) devices if one answers, then the processor, then what other accelerators there are."""
         names: tuple[str, ...] = self.probe("devices", self._device_names)
         return tuple(Device(self.name, name) for name in names)
 
@@ -63,7 +63,11 @@ class TorchBackend(Backend):
         return (*self.probe("CUDA", self._ask_cuda)[0], "cpu", *others)
 
     def _ask_cuda(self) -> tuple[tuple[str, ...], Unavailability | None]:
-        """The CUDA devices that answer, and why not all do."""
+        """The CUDA devices from the first that answers, and why none does.
+
+        Those after it are not asked: each question would take some of that device's memory for as long as the
+        process runs.
+        """
         torch = _torch()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -74,18 +78,18 @@ class TorchBackend(Backend):
                 return (), None
             cause = "driver too old" if "too old" in said else "broken GPU stack"
             return (), Unavailability(cause, f"PyTorch says: {said}", MATCH_DRIVER)
-        answering = []
+        names = [f"cuda:{index}" for index in range(count)]
         limitation = None
-        for index in range(count):
+        for index, name in enumerate(names):
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
-                    answer_of_device(torch, f"cuda:{index}")
+                    answer_of_device(torch, name)
             except Exception as error:
-                limitation = _fault(torch, f"cuda:{index}", error)
+                limitation = _fault(torch, name, error)
             else:
-                answering.append(f"cuda:{index}")
-        return tuple(answering), None if answering else limitation
+                return tuple(names[index:]), None
+        return (), limitation
 
     def native_device(self, device: Device) -> Any:
         """A ``torch.device``."""

@@ -95,4 +95,6 @@ def _can_compute(x: Array) -> bool:
     return x.dtype not in (torch.uint16, torch.uint32, torch.uint64)
 
 
-KERNELS = dict(scatter_kernels(Scatter(add=_add, replace=_replace, read=_read, index=_index), accepts=_can_compute))
+KERNELS = dict(
+    scatter_kernels(Scatter(add=_add, replace=_replace, read=_read, index=_index), accepts=_can_compute)
+)

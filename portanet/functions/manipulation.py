@@ -12,6 +12,7 @@ __all__ = [
     "expand_dims",
     "flip",
     "matrix_transpose",
+    "moveaxis",
     "permute_dims",
     "reshape",
     "roll",
@@ -27,6 +28,7 @@ concat = lift_sequence(ops.concat)
 expand_dims = lift(ops.expand_dims, aliases=True)
 flip = lift(ops.flip, aliases=True)
 matrix_transpose = lift(ops.matrix_transpose, aliases=True)
+moveaxis = lift(ops.moveaxis, aliases=True)
 permute_dims = lift(ops.permute_dims, aliases=True)
 reshape = lift(ops.reshape, aliases=True)
 roll = lift(ops.roll)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from portanet.errors import CheckpointError
@@ -36,6 +34,9 @@ def save(state_dict: Mapping[str, Array], path: str | os.PathLike[str]) -> None:
     OSError
         If the file cannot be written; an old file at ``path`` is then unharmed.
     """
+    import tempfile
+    from pathlib import Path
+
     from safetensors.numpy import save as to_bytes
 
     if not isinstance(state_dict, Mapping):
@@ -93,6 +94,8 @@ def load(path: str | os.PathLike[str], *, device: Any = None) -> dict[str, Tenso
     FileNotFoundError
         If there is none.
     """
+    from pathlib import Path
+
     from safetensors import SafetensorError
     from safetensors.numpy import load as from_bytes
 

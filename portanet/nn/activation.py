@@ -37,6 +37,10 @@ class ReLU(Module):
         """Any shape; the output has the same."""
         return functional.relu(x)
 
+    def extra_repr(self) -> str:
+        """``inplace`` where it was asked for."""
+        return "inplace=True" if self.inplace else ""
+
 
 class Softmax(Module):
     """``exp(x) / sum(exp(x))`` along one axis.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
 from portanet.nn.module import Module
 
 __all__ = ["ModuleDict", "ModuleList", "Sequential"]
+
+L = TypeVar("L", bound="ModuleList")
 
 
 def _check_module(owner: str, module: Any) -> Module:
@@ -58,6 +60,10 @@ class ModuleList(Module):
         del rest[index]
         self._become(rest)
 
+    def __iadd__(self: L, modules: Iterable[Module]) -> L:
+        self.extend(modules)
+        return self
+
     def _become(self, modules: list[Module]) -> None:
         for name, _ in list(self.named_children()):
             delattr(self, name)
@@ -81,6 +87,20 @@ class ModuleList(Module):
         modules.insert(index, module)
         self._become(modules)
 
+    def _printed_children(self) -> list[tuple[str, str]]:
+        """Like neighbours share a line: ``(0-3): 4 x Linear(...)``."""
+        runs: list[list[Any]] = []
+        for name, text in super()._printed_children():
+            if runs and runs[-1][2] == text:
+                runs[-1][1] = name
+                runs[-1][3] += 1
+            else:
+                runs.append([name, name, text, 1])
+        return [
+            (first, text) if count == 1 else (f"{first}-{last}", f"{count} x {text}")
+            for first, last, text, count in runs
+        ]
+
 
 class Sequential(ModuleList):
     """Modules that are called one after another, each with the output of the one before.
@@ -102,7 +122,7 @@ class Sequential(ModuleList):
     def __init__(self, *modules: Any) -> None:
         if len(modules) == 1 and isinstance(modules[0], Mapping):
             for name, module in modules[0].items():
-                setattr(self, name, _check_module("Sequential", module))
+                self.add_module(name, _check_module("Sequential", module))
         elif len(modules) == 1 and isinstance(modules[0], (list, tuple)):
             self.extend(modules[0])
         else:
@@ -113,6 +133,14 @@ class Sequential(ModuleList):
         if not -len(names) <= index < len(names):
             raise IndexError(f"index {index} is out of range for Sequential of length {len(names)}")
         return names[index]
+
+    def __getitem__(self, index: int | slice) -> Any:
+        if isinstance(index, slice):
+            return type(self)(dict(list(self.named_children())[index]))
+        return super().__getitem__(index)
+
+    def _printed_children(self) -> list[tuple[str, str]]:
+        return Module._printed_children(self)
 
     def forward(self, x: Any) -> Any:
         """Call each module on the output of the one before."""
@@ -127,16 +155,16 @@ class ModuleDict(Module):
 
     Parameters
     ----------
-    modules : mapping of str to Module, optional
+    modules : mapping of str to Module, or pairs of both, optional
         Its first elements.
     """
 
-    def __init__(self, modules: Mapping[str, Module] | None = None) -> None:
+    def __init__(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] = ()) -> None:
         self.update(modules or {})
 
-    def update(self, modules: Mapping[str, Module]) -> None:
+    def update(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]]) -> None:
         """Add or replace several modules."""
-        for name, module in modules.items():
+        for name, module in dict(modules).items():
             self[name] = module
 
     def __getitem__(self, name: str) -> Module:
@@ -146,11 +174,7 @@ class ModuleDict(Module):
         return module
 
     def __setitem__(self, name: str, module: Module) -> None:
-        if not isinstance(name, str) or not name or "." in name or hasattr(type(self), name):
-            raise KeyError(
-                f"name: expected a string without dots that is no method of ModuleDict, got {name!r}"
-            )
-        setattr(self, name, _check_module("ModuleDict", module))
+        self.add_module(name, _check_module("ModuleDict", module))
 
     def __delitem__(self, name: str) -> None:
         self[name]
@@ -164,6 +188,12 @@ class ModuleDict(Module):
 
     def __contains__(self, name: str) -> bool:
         return name in self.keys()
+
+    def pop(self, name: str) -> Module:
+        """Take a module out and return it."""
+        module = self[name]
+        del self[name]
+        return module
 
     def keys(self) -> list[str]:
         """The names."""

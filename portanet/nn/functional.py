@@ -49,12 +49,20 @@ def softmax(input: Array, dim: int) -> Any:
     >>> pn.nn.functional.softmax(pn.zeros((1, 2)), dim=1)
     Tensor([[0.5, 0.5]])
     """
+    _check_axis("softmax", input, dim)
     return _softmax(input, axis=dim)
 
 
 def log_softmax(input: Array, dim: int) -> Any:
     """Logarithm of :func:`softmax`, exact where a probability underflows."""
+    _check_axis("log_softmax", input, dim)
     return _log_softmax(input, axis=dim)
+
+
+def _check_axis(function: str, input: Array, dim: int) -> None:
+    ndim = len(unwrap(input).shape)
+    if not -ndim <= dim < ndim:
+        raise ShapeError(f"dim: {function} got axis {dim} for an input of shape {tuple(input.shape)}.")
 
 
 def check_reduction(reduction: str) -> None:
@@ -99,7 +107,24 @@ def binary_cross_entropy(
         ``"none"``, ``"mean"`` or ``"sum"``.
     """
     check_reduction(reduction)
+    for argument, value in (("input", input), ("target", target)):
+        array = unwrap(value)
+        backend = require_backend_of(array, argument)
+        if backend.readable(array):
+            _check_probabilities(backend.namespace, array, argument)
     return _binary_cross_entropy(input, target, weight, reduction=reduction)
+
+
+def _check_probabilities(xp: Any, array: Array, argument: str) -> None:
+    if 0 in array.shape or not xp.isdtype(array.dtype, "real floating"):
+        return
+    lowest, highest = float(xp.min(array)), float(xp.max(array))
+    if not (lowest >= 0 and highest <= 1):
+        hint = " For logits use binary_cross_entropy_with_logits." if argument == "input" else ""
+        raise DataError(
+            f"{argument}: binary_cross_entropy expects numbers from 0 to 1, got {lowest if not lowest >= 0 else highest}."
+            + hint
+        )
 
 
 def binary_cross_entropy_with_logits(
@@ -173,16 +198,14 @@ def cross_entropy(
     if not 0.0 <= label_smoothing <= 1.0:
         raise OptionError(f"label_smoothing: expected a number from 0 to 1, got {label_smoothing!r}.")
     x, t = unwrap(input), unwrap(target)
-    backend = require_backend_of(x, "input")
+    require_backend_of(x, "input")
     other = require_backend_of(t, "target")
     if not x.shape:
         raise ShapeError("input: cross_entropy expects an axis of classes, got a single number.")
     axis = 1 if len(x.shape) > 1 else 0
     classes = x.shape[axis]
-    if weight is not None and tuple(weight.shape) != (classes,):
-        raise ShapeError(
-            f"weight: expected one factor per class, shape ({classes},), got {tuple(weight.shape)}."
-        )
+    if weight is not None:
+        _check_class_weights(unwrap(weight), x, classes)
     dtype = other.dtype_of(t)
     if dtype.is_floating and tuple(t.shape) == tuple(x.shape):
         return _soft_cross_entropy(
@@ -196,14 +219,18 @@ def cross_entropy(
         )
     expected = tuple(x.shape[:axis]) + tuple(x.shape[axis + 1 :])
     if tuple(t.shape) != expected:
+        hint = ""
+        if tuple(t.shape) == tuple(x.shape):
+            hint = " One-hot targets are probabilities: convert them with portanet.astype(target, input.dtype)."
         raise ShapeError(
             f"target: for an input of shape {tuple(x.shape)} cross_entropy expects class indices of shape {expected}, "
-            f"got {tuple(t.shape)}."
+            f"got {tuple(t.shape)}.{hint}"
         )
+    if dtype.name not in ("int32", "int64"):  # narrower ones cannot count many classes, unsigned ones not below 0
+        target = astype(target, other.namespace.int64)
+        t = unwrap(target)
     if other.readable(t):
         _check_classes(other.namespace, t, classes, ignore_index)
-    if dtype.kind == "unsigned integer":
-        target = astype(target, _int64_of(other, target))
     return _cross_entropy(
         input,
         target,
@@ -215,20 +242,29 @@ def cross_entropy(
     )
 
 
-def _int64_of(backend: Any, target: Array) -> Any:
-    return backend.namespace.int64
+def _check_class_weights(weight: Any, x: Array, classes: int) -> None:
+    backend = require_backend_of(weight, "weight")
+    if tuple(weight.shape) != (classes,):
+        raise ShapeError(
+            f"weight: expected one factor per class, shape ({classes},), got {tuple(weight.shape)}."
+        )
+    if backend is require_backend_of(x, "input") and weight.dtype != x.dtype:
+        raise DTypeError(
+            f"weight: expected the input's data type {x.dtype}, got {weight.dtype}. "
+            "Convert it with portanet.astype(weight, input.dtype)."
+        )
 
 
 def _check_classes(xp: Any, target: Array, classes: int, ignore_index: int) -> None:
     if 0 in target.shape:
         return
     lowest, highest = int(xp.min(target)), int(xp.max(target))
-    if 0 <= lowest and highest < classes:
+    if lowest >= 0 and highest < classes:
         return
     wrong = ((target < 0) | (target >= classes)) & (target != ignore_index)
     if bool(xp.any(wrong)):
         found = target[wrong]
         raise DataError(
-            f"target: class indices must be from 0 to {classes - 1}, as the input has {classes} classes; got {int(found[0])}"
-            f" ({int(found.shape[0])} out of range). ignore_index is {ignore_index}."
+            f"target: class indices must be from 0 to {classes - 1}, as the input has {classes} classes; "
+            f"got {int(found[0])} ({int(found.shape[0])} out of range). ignore_index is {ignore_index}."
         )

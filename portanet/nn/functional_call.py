@@ -15,8 +15,7 @@ __all__ = ["functional_call"]
 @contextmanager
 def _replaced(module: Module, arrays: Mapping[str, Any]) -> Iterator[None]:
     places = {
-        name: (owner, attribute, value)
-        for name, owner, attribute, value in module._slots(all_buffers=True)
+        name: (owner, attribute, value) for name, owner, attribute, value in module._slots(all_buffers=True)
     }
     unknown = [name for name in arrays if name not in places]
     if unknown:

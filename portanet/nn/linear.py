@@ -5,13 +5,16 @@ from __future__ import annotations
 from math import sqrt
 from typing import Any
 
+from portanet.backend import require_backend_of
+from portanet.checks import whole_number
 from portanet.dtypes import Device, DType
-from portanet.errors import OptionError, ShapeError
+from portanet.errors import ShapeError
 from portanet.nn import functional, init
 from portanet.nn.module import Module
 from portanet.nn.parameter import Parameter, UninitializedParameter
 from portanet.protocols import Array
 from portanet.random import uniform
+from portanet.tensor import unwrap
 
 __all__ = ["Identity", "LazyLinear", "Linear"]
 
@@ -53,10 +56,8 @@ class Linear(Module):
         device: Device | str | None = None,
         dtype: DType | None = None,
     ) -> None:
-        _check_features("in_features", in_features)
-        _check_features("out_features", out_features)
-        self.in_features = in_features
-        self.out_features = out_features
+        self.in_features = in_features = whole_number("in_features", in_features, low=0)
+        self.out_features = out_features = whole_number("out_features", out_features, low=0)
         bound = 1 / sqrt(in_features) if in_features else 0.0
         self.weight = Parameter(
             uniform((out_features, in_features), -bound, bound, dtype=dtype, device=device)
@@ -83,11 +84,6 @@ class Linear(Module):
         )
 
 
-def _check_features(name: str, value: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise OptionError(f"{name}: expected a whole number, not negative, got {value!r}.")
-
-
 class LazyLinear(Linear):
     """A :class:`Linear` that learns ``in_features`` from its first input, and is a plain Linear from then on.
 
@@ -105,15 +101,17 @@ class LazyLinear(Linear):
         device: Device | str | None = None,
         dtype: DType | None = None,
     ) -> None:
-        _check_features("out_features", out_features)
         self.in_features = 0
-        self.out_features = out_features
+        self.out_features = out_features = whole_number("out_features", out_features, low=0)
         self.weight = UninitializedParameter(dtype, device, (out_features, None))
         self.bias = UninitializedParameter(dtype, device, (out_features,)) if bias else None
 
     def forward(self, x: Array) -> Any:
         """Take on ``in_features`` if it is the first input, then map the last axis."""
-        if isinstance(self.weight, Parameter):  # functional_call puts other arrays in its place, and nothing is decided
+        if isinstance(
+            self.weight, Parameter
+        ):  # functional_call puts other arrays in its place, and nothing is decided
+            require_backend_of(unwrap(x), "input")
             if not x.shape:
                 raise ShapeError("input: LazyLinear expects an axis of features, got a single number.")
             self.materialize(x.shape[-1])

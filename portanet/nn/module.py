@@ -106,7 +106,9 @@ class Module:
             if any(isinstance(part, (Module, Parameter)) for part in parts):
                 better = "Use nn.ModuleDict." if isinstance(value, dict) else "Use nn.ModuleList."
                 if any(isinstance(part, Parameter) for part in parts):
-                    better = "Give each parameter an attribute of its own, setattr(self, f'weight{i}', parameter)."
+                    better = (
+                        "Give each parameter an attribute of its own, setattr(self, f'weight{i}', parameter)."
+                    )
                 warnings.warn(
                     f"{type(self).__name__}.{name} is a plain {type(value).__name__}, so the modules and parameters in "
                     f"it are not part of the model and would not be trained. {better}",
@@ -159,7 +161,9 @@ class Module:
     def _check_name(self, name: str, kind: type, role: str) -> None:
         if isinstance(name, str) and name and "." not in name and getattr(type(self), name, None) is None:
             taken = vars(self).get(name)
-            if taken is None or (isinstance(taken, kind) and isinstance(taken, Parameter) == (kind is Parameter)):
+            if taken is None or (
+                isinstance(taken, kind) and isinstance(taken, Parameter) == (kind is Parameter)
+            ):
                 return
         raise KeyError(
             f"name: expected a string without dots that names nothing but a {role} of {type(self).__name__}, got {name!r}."
@@ -422,8 +426,11 @@ class Module:
         """The options of this module, for its printed form."""
         return ""
 
+    def _printed_children(self) -> list[tuple[str, str]]:
+        return [(name, repr(child)) for name, child in self.named_children()]
+
     def __repr__(self) -> str:
-        children = [(name, repr(child)) for name, child in self.named_children()]
+        children = self._printed_children()
         options = self.extra_repr()
         if not children:
             return f"{type(self).__name__}({options})"

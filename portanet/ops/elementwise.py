@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 
+from portanet.ops.promotion import constant_like, floating
 from portanet.protocols import Array, Namespace, OpResult
 
 __all__ = [
@@ -89,14 +90,8 @@ def multiply(xp: Namespace, x: Array, y: Array) -> OpResult:
 
 def divide(xp: Namespace, x: Array, y: Array) -> OpResult:
     """Quotient ``x / y``, elementwise; integers are divided in the default floating-point type, float32."""
-    x, y = _floating(xp, x), _floating(xp, y)
+    x, y = floating(xp, x), floating(xp, y)
     return x / y, (lambda g: g / y, lambda g: -g * x / (y * y))
-
-
-def _floating(xp: Namespace, x: Array) -> Array:
-    if hasattr(x, "dtype") and xp.isdtype(x.dtype, ("integral", "bool")):
-        return xp.astype(x, xp.float32)
-    return x
 
 
 def pow(xp: Namespace, x: Array, y: Array) -> OpResult:
@@ -150,92 +145,109 @@ def square(xp: Namespace, x: Array) -> OpResult:
 
 def sqrt(xp: Namespace, x: Array) -> OpResult:
     """Non-negative square root."""
+    x = floating(xp, x)
     r = xp.sqrt(x)
     return r, (lambda g: g / (2 * r),)
 
 
 def reciprocal(xp: Namespace, x: Array) -> OpResult:
     """Reciprocal ``1 / x``."""
+    x = floating(xp, x)
     r = 1 / x
     return r, (lambda g: -g * r * r,)
 
 
 def exp(xp: Namespace, x: Array) -> OpResult:
     """Exponential, elementwise."""
+    x = floating(xp, x)
     r = xp.exp(x)
     return r, (lambda g: g * r,)
 
 
 def expm1(xp: Namespace, x: Array) -> OpResult:
     """``exp(x) - 1``, exact for small ``x``."""
+    x = floating(xp, x)
     r = xp.expm1(x)
     return r, (lambda g: g * (r + 1),)
 
 
 def log(xp: Namespace, x: Array) -> OpResult:
     """Natural logarithm."""
+    x = floating(xp, x)
     return xp.log(x), (lambda g: g / x,)
 
 
 def log1p(xp: Namespace, x: Array) -> OpResult:
     """``log(1 + x)``, exact for small ``x``."""
+    x = floating(xp, x)
     return xp.log1p(x), (lambda g: g / (1 + x),)
 
 
 def log2(xp: Namespace, x: Array) -> OpResult:
     """Logarithm to base 2."""
+    x = floating(xp, x)
     return xp.log2(x), (lambda g: g / (x * math.log(2)),)
 
 
 def log10(xp: Namespace, x: Array) -> OpResult:
     """Logarithm to base 10."""
+    x = floating(xp, x)
     return xp.log10(x), (lambda g: g / (x * math.log(10)),)
 
 
 def sin(xp: Namespace, x: Array) -> OpResult:
     """Sine of an angle in radians."""
+    x = floating(xp, x)
     return xp.sin(x), (lambda g: g * xp.cos(x),)
 
 
 def cos(xp: Namespace, x: Array) -> OpResult:
     """Cosine of an angle in radians."""
+    x = floating(xp, x)
     return xp.cos(x), (lambda g: -g * xp.sin(x),)
 
 
 def tan(xp: Namespace, x: Array) -> OpResult:
     """Tangent of an angle in radians."""
+    x = floating(xp, x)
     r = xp.tan(x)
     return r, (lambda g: g * (1 + r * r),)
 
 
 def asin(xp: Namespace, x: Array) -> OpResult:
     """Inverse sine, in radians."""
+    x = floating(xp, x)
     return xp.asin(x), (lambda g: g / xp.sqrt(1 - x * x),)
 
 
 def acos(xp: Namespace, x: Array) -> OpResult:
     """Inverse cosine, in radians."""
+    x = floating(xp, x)
     return xp.acos(x), (lambda g: -g / xp.sqrt(1 - x * x),)
 
 
 def atan(xp: Namespace, x: Array) -> OpResult:
     """Inverse tangent, in radians."""
+    x = floating(xp, x)
     return xp.atan(x), (lambda g: g / (1 + x * x),)
 
 
 def atan2(xp: Namespace, x: Array, y: Array) -> OpResult:
     """Angle in radians of the point whose ordinate is ``x`` and whose abscissa is ``y``."""
+    x, y = floating(xp, x), floating(xp, y)
     r = xp.atan2(x, y)
     return r, (lambda g: g * y / (x * x + y * y), lambda g: -g * x / (x * x + y * y))
 
 
 def sinh(xp: Namespace, x: Array) -> OpResult:
     """Hyperbolic sine."""
+    x = floating(xp, x)
     return xp.sinh(x), (lambda g: g * xp.cosh(x),)
 
 
 def cosh(xp: Namespace, x: Array) -> OpResult:
     """Hyperbolic cosine."""
+    x = floating(xp, x)
     return xp.cosh(x), (lambda g: g * xp.sinh(x),)
 
 
@@ -249,22 +261,26 @@ def tanh(xp: Namespace, x: Array) -> OpResult:
     >>> x.grad.item()
     1.0
     """
+    x = floating(xp, x)
     r = xp.tanh(x)
     return r, (lambda g: g * (1 - r * r),)
 
 
 def asinh(xp: Namespace, x: Array) -> OpResult:
     """Inverse hyperbolic sine."""
+    x = floating(xp, x)
     return xp.asinh(x), (lambda g: g / xp.sqrt(x * x + 1),)
 
 
 def acosh(xp: Namespace, x: Array) -> OpResult:
     """Inverse hyperbolic cosine."""
+    x = floating(xp, x)
     return xp.acosh(x), (lambda g: g / (xp.sqrt(x - 1) * xp.sqrt(x + 1)),)
 
 
 def atanh(xp: Namespace, x: Array) -> OpResult:
     """Inverse hyperbolic tangent."""
+    x = floating(xp, x)
     return xp.atanh(x), (lambda g: g / (1 - x * x),)
 
 
@@ -289,9 +305,9 @@ def _share(xp: Namespace, larger: Array, smaller: Array) -> Array:
 def _both_arrays(xp: Namespace, x: Array, y: Array) -> tuple[Array, Array]:
     """Turn a Python scalar beside an array into an array of the array's own data type and device."""
     if not hasattr(x, "dtype"):
-        x = xp.asarray(x, dtype=y.dtype, device=y.device)
+        x = constant_like(xp, x, y)
     elif not hasattr(y, "dtype"):
-        y = xp.asarray(y, dtype=x.dtype, device=x.device)
+        y = constant_like(xp, y, x)
     return x, y
 
 
@@ -300,11 +316,11 @@ def clip(xp: Namespace, x: Array, min: Array | None = None, max: Array | None = 
     inside = None
     r = x
     if min is not None:
-        low = min if hasattr(min, "dtype") else xp.asarray(min, dtype=x.dtype, device=x.device)
+        low = constant_like(xp, min, x)
         inside = x >= low
         r = xp.maximum(r, low)
     if max is not None:
-        high = max if hasattr(max, "dtype") else xp.asarray(max, dtype=x.dtype, device=x.device)
+        high = constant_like(xp, max, x)
         inside = x <= high if inside is None else inside & (x <= high)
         r = xp.minimum(r, high)
 

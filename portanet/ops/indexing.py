@@ -9,6 +9,7 @@ from math import prod
 from typing import Any
 
 from portanet.ops.composition import apply
+from portanet.ops.promotion import device_of
 from portanet.protocols import Array, Namespace, OpResult
 
 __all__ = ["getitem", "index_add", "setitem", "take", "take_along_axis"]
@@ -21,6 +22,32 @@ def _is_integer_array(part: Any) -> bool:
 def _has_integer_arrays(key: Any) -> bool:
     parts = key if isinstance(key, tuple) else (key,)
     return any(_is_integer_array(part) for part in parts)
+
+
+def _complete_key(key: Any, ndim: int) -> Any:
+    """The key with ``...`` at its end where it names only the leading axes, which the standard wants to be said.
+
+    Parameters
+    ----------
+    key
+        Of integers, slices, ``None`` and ``...``; one with arrays stays as it is.
+    ndim : int
+        The axes of the array that it is for.
+    """
+    parts = key if isinstance(key, tuple) else (key,)
+    named = 0
+    for part in parts:
+        if part is Ellipsis or hasattr(part, "shape"):
+            return key
+        named += part is not None
+    return (*parts, ...) if named < ndim else key
+
+
+def _forward(xp: Namespace, indices: Array, length: int) -> Array:
+    """Indices counted from the front, in a type wide enough for every place; what is out of range stays so."""
+    if not xp.isdtype(indices.dtype, (xp.int32, xp.int64)):
+        indices = xp.astype(indices, xp.int64)
+    return xp.where(indices < 0, indices + length, indices)
 
 
 def getitem(xp: Namespace, x: Array, key: Any) -> OpResult:
@@ -36,12 +63,20 @@ def getitem(xp: Namespace, x: Array, key: Any) -> OpResult:
     """
     if _has_integer_arrays(key):
         return _gather(xp, x, key)
+    key = _complete_key(key, x.ndim)
+
+    r = x[key]
+    parts = key if isinstance(key, tuple) else (key,)
+    place, shape = key, r.shape
+    if any(part is None for part in parts):  # which the standard takes in reading only
+        place = tuple(part for part in parts if part is not None) or ...
+        shape = x[place].shape
 
     def vjp(g: Array) -> Array:
         whole = xp.zeros_like(x, dtype=g.dtype)
-        return apply(xp, setitem, whole, g, key)
+        return apply(xp, setitem, whole, xp.reshape(g, shape), place)
 
-    return x[key], (vjp,)
+    return r, (vjp,)
 
 
 def _gather(xp: Namespace, x: Array, key: Any) -> OpResult:
@@ -55,13 +90,18 @@ def _gather(xp: Namespace, x: Array, key: Any) -> OpResult:
     lengths = x.shape[: len(parts)]
     rest = x.shape[len(parts) :]
     flat: Any = 0
-    for part, length in zip(parts, lengths, strict=True):
-        index = (
-            (part + length if part < 0 else part)
-            if isinstance(part, int)
-            else xp.where(part < 0, part + length, part)
-        )
+    outside: Any = False
+    for axis, (part, length) in enumerate(zip(parts, lengths, strict=True)):
+        if isinstance(part, int):
+            if not -length <= part < length:
+                raise IndexError(f"key: index {part} is out of range for axis {axis} of length {length}.")
+            index: Any = part % length
+        else:
+            index = _forward(xp, part, length)
+            outside = outside | (index < 0) | (index >= length)
         flat = flat * length + index
+    # A place beyond the end, for `take` to refuse: in the flat axis it could be the place of another element.
+    flat = xp.where(outside, xp.full_like(flat, prod(lengths)), flat)
     rows = xp.reshape(x, (prod(lengths), *rest))
     r = xp.reshape(xp.take(rows, xp.reshape(flat, (-1,)), axis=0), (*flat.shape, *rest))
 
@@ -75,6 +115,7 @@ def _gather(xp: Namespace, x: Array, key: Any) -> OpResult:
 
 def setitem(xp: Namespace, x: Array, value: Array, key: Any) -> OpResult:
     """A copy of ``x`` with the part at ``key`` replaced by ``value``, which may broadcast to it."""
+    key = _complete_key(key, x.ndim)
     r = xp.asarray(x, copy=True)
     r[key] = value
 
@@ -113,8 +154,8 @@ def index_add(xp: Namespace, x: Array, indices: Array, values: Array, *, axis: i
         The shape of ``x`` with ``k`` instead of ``n``.
     """
     n = x.shape[axis]
-    places = xp.arange(n, dtype=indices.dtype, device=indices.device)
-    wrapped = xp.where(indices < 0, indices + n, indices)
+    wrapped = _forward(xp, indices, n)
+    places = xp.arange(n, dtype=wrapped.dtype, device=device_of(wrapped))
     one_hot = xp.astype(
         xp.expand_dims(places, axis=1) == xp.expand_dims(wrapped, axis=0), values.dtype
     )  # (n, k)
@@ -138,8 +179,8 @@ def take_along_axis(xp: Namespace, x: Array, indices: Array, *, axis: int = -1) 
     n = x.shape[axis]
 
     def vjp(g: Array) -> Array:
-        places = xp.arange(n, dtype=indices.dtype, device=indices.device)
-        wrapped = xp.where(indices < 0, indices + n, indices)
+        wrapped = _forward(xp, indices, n)
+        places = xp.arange(n, dtype=wrapped.dtype, device=device_of(wrapped))
         hits = xp.expand_dims(xp.moveaxis(wrapped, axis, -1), axis=-1) == places  # (..., k, n)
         moved = xp.expand_dims(xp.moveaxis(g, axis, -1), axis=-1)  # (..., k, 1)
         return xp.moveaxis(xp.sum(xp.where(hits, moved, xp.zeros_like(moved)), axis=-2), -1, axis)

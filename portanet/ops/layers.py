@@ -6,6 +6,7 @@ from math import prod
 
 from portanet.errors import DTypeError, ShapeError
 from portanet.ops.composition import apply, recorded
+from portanet.ops.promotion import floating
 from portanet.protocols import Array, Namespace, OpResult
 
 __all__ = ["linear", "log_softmax", "relu", "sigmoid", "softmax", "softplus"]
@@ -71,12 +72,12 @@ def check_linear(x: Array, weight: Array, bias: Array | None) -> None:
         raise ShapeError(
             f"bias: linear expects shape ({weight.shape[0]},), one for each output feature, got {tuple(bias.shape)}."
         )
-    if x.dtype != weight.dtype or (bias is not None and bias.dtype != weight.dtype):
-        other = x if x.dtype != weight.dtype else bias
-        raise DTypeError(
-            f"{'input' if other is x else 'bias'}: linear expects the data type of weight, {weight.dtype}, got {other.dtype}. "
-            "Convert the input with portanet.astype(x, portanet.float32), or the model with model.to(portanet.float64)."
-        )
+    for name, operand in (("input", x), ("bias", bias)):
+        if operand is not None and operand.dtype != dtype:
+            raise DTypeError(
+                f"{name}: linear expects the data type of weight, {dtype}, got {operand.dtype}. Convert the input "
+                "with portanet.astype(x, portanet.float32), or the model with model.to(portanet.float64)."
+            )
 
 
 def relu(xp: Namespace, x: Array) -> OpResult:
@@ -87,6 +88,7 @@ def relu(xp: Namespace, x: Array) -> OpResult:
 
 def sigmoid(xp: Namespace, x: Array) -> OpResult:
     """Logistic function ``1 / (1 + exp(-x))``, without overflow for any finite ``x``."""
+    x = floating(xp, x)
     function = recorded(xp, sigmoid)
     if function is not None:
         r = function(x)
@@ -98,12 +100,14 @@ def sigmoid(xp: Namespace, x: Array) -> OpResult:
 
 def softplus(xp: Namespace, x: Array) -> OpResult:
     """``log(1 + exp(x))``, without overflow."""
+    x = floating(xp, x)
     r = xp.maximum(x, xp.zeros_like(x)) + xp.log1p(xp.exp(-xp.abs(x)))
     return r, (lambda g: g * apply(xp, sigmoid, x),)
 
 
 def softmax(xp: Namespace, x: Array, *, axis: int) -> OpResult:
     """``exp(x) / sum(exp(x))`` along one axis, without overflow."""
+    x = floating(xp, x)
     function = recorded(xp, softmax)
     if function is not None:
         r = function(x, axis=axis)
@@ -115,6 +119,7 @@ def softmax(xp: Namespace, x: Array, *, axis: int) -> OpResult:
 
 def log_softmax(xp: Namespace, x: Array, *, axis: int) -> OpResult:
     """Logarithm of :func:`softmax`, exact where a probability underflows."""
+    x = floating(xp, x)
     function = recorded(xp, log_softmax)
     if function is not None:
         r = function(x, axis=axis)

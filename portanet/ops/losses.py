@@ -5,6 +5,7 @@ from __future__ import annotations
 from portanet.errors import DTypeError, ShapeError
 from portanet.ops.composition import apply
 from portanet.ops.layers import log_softmax, sigmoid, softplus
+from portanet.ops.promotion import device_of
 from portanet.protocols import Array, Namespace, OpResult
 
 __all__ = [
@@ -28,7 +29,9 @@ def reduce(xp: Namespace, losses: Array, reduction: str) -> tuple[Array, float]:
     count = 1
     for length in losses.shape:
         count *= length
-    return xp.mean(losses), 1.0 / count if count else float("nan")
+    if not count:  # the mean of nothing, without NumPy's warning
+        return xp.sum(losses) * float("nan"), float("nan")
+    return xp.mean(losses), 1.0 / count
 
 
 def check_alike(name: str, x: Array, target: Array) -> None:
@@ -45,8 +48,34 @@ def check_alike(name: str, x: Array, target: Array) -> None:
         )
 
 
+def check_floating(xp: Namespace, name: str, x: Array) -> None:
+    """Raise unless the input is floating-point."""
+    if not xp.isdtype(x.dtype, "real floating"):
+        raise DTypeError(
+            f"input: {name} expects a floating-point type, got {x.dtype}. "
+            "Convert it with portanet.astype(input, portanet.float32)."
+        )
+
+
+def check_factor(argument: str, factor: Array, x: Array) -> None:
+    """Raise unless a factor has the input's data type and can be broadcast to its shape."""
+    if isinstance(factor, (int, float)):
+        return
+    if factor.dtype != x.dtype:
+        raise DTypeError(
+            f"{argument}: expected the input's data type {x.dtype}, got {factor.dtype}. "
+            f"Convert it with portanet.astype({argument}, input.dtype)."
+        )
+    lengths = zip(reversed(factor.shape), reversed(x.shape), strict=False)
+    if factor.ndim > x.ndim or any(mine not in (1, its) for mine, its in lengths):
+        raise ShapeError(
+            f"{argument}: expected a shape that can be broadcast to the input's {tuple(x.shape)}, got {tuple(factor.shape)}."
+        )
+
+
 def mse_loss(xp: Namespace, x: Array, target: Array, *, reduction: str) -> OpResult:
     """Squared error ``(x - target) ** 2``."""
+    check_floating(xp, "mse_loss", x)
     check_alike("mse_loss", x, target)
     difference = x - target
     r, factor = reduce(xp, difference * difference, reduction)
@@ -57,10 +86,13 @@ def binary_cross_entropy(
     xp: Namespace, x: Array, target: Array, weight: Array | None, *, reduction: str
 ) -> OpResult:
     """``-(target * log(x) + (1 - target) * log(1 - x))``, each logarithm at least -100."""
+    check_floating(xp, "binary_cross_entropy", x)
     check_alike("binary_cross_entropy", x, target)
-    floor = xp.full_like(x, SMALLEST_LOG)
-    log_x = xp.maximum(xp.log(x), floor)
-    log_rest = xp.maximum(xp.log1p(-x), floor)
+    if weight is not None:
+        check_factor("weight", weight, x)
+    floor, zero, one = xp.full_like(x, SMALLEST_LOG), x == 0, x == 1
+    log_x = xp.where(zero, floor, xp.maximum(xp.log(xp.where(zero, xp.ones_like(x), x)), floor))
+    log_rest = xp.where(one, floor, xp.maximum(xp.log1p(xp.where(one, xp.zeros_like(x), -x)), floor))
     plain = -(target * log_x + (1 - target) * log_rest)
     r, factor = reduce(xp, plain if weight is None else plain * weight, reduction)
 
@@ -87,7 +119,12 @@ def binary_cross_entropy_with_logits(
 
     With ``l = 1 + (pos_weight - 1) * target`` it is ``(1 - target) * x + l * log(1 + exp(-x))``.
     """
+    check_floating(xp, "binary_cross_entropy_with_logits", x)
     check_alike("binary_cross_entropy_with_logits", x, target)
+    if weight is not None:
+        check_factor("weight", weight, x)
+    if pos_weight is not None:
+        check_factor("pos_weight", pos_weight, x)
     cost = apply(xp, softplus, -x)
     raised = None if pos_weight is None else 1 + (pos_weight - 1) * target
     plain = (1 - target) * x + (cost if raised is None else raised * cost)
@@ -138,33 +175,42 @@ def cross_entropy(
     label_smoothing : float
         How much of the target is spread evenly over all classes.
     """
+    check_floating(xp, "cross_entropy", x)
     classes = x.shape[axis]
     log_p = apply(xp, log_softmax, x, axis=axis)
     line = [1] * x.ndim
     line[axis] = classes
-    places = xp.reshape(xp.arange(classes, dtype=target.dtype, device=target.device), tuple(line))
+    places = xp.reshape(xp.arange(classes, dtype=target.dtype, device=device_of(target)), tuple(line))
     labels = xp.expand_dims(target, axis=axis)
-    hits = xp.astype(places == labels, x.dtype)
     kept = xp.astype(labels != ignore_index, x.dtype)
-    weights = None if weight is None else xp.reshape(weight, tuple(line))
-    share = hits if weights is None else hits * weights
-    total = xp.sum(share * kept)
+    hits = xp.astype(places == labels, x.dtype) * kept
+    unweighted = hits
     if label_smoothing:
-        even = xp.ones_like(hits) if weights is None else xp.broadcast_to(weights, hits.shape)
-        share = share * (1 - label_smoothing) + even * (label_smoothing / classes)
-    share = share * kept
-    losses = -xp.sum(share * log_p, axis=axis)
+        unweighted = hits * (1 - label_smoothing) + kept * (label_smoothing / classes)
+    share, total = unweighted, xp.sum(hits)
+    if weight is not None:
+        weights = xp.reshape(weight, tuple(line))
+        share, total = unweighted * weights, xp.sum(hits * weights)
+    # A class that a logit of minus infinity forbids has a log_p of minus infinity; unless it is the target it costs nothing.
+    cost = xp.where(unweighted == 0, xp.zeros_like(log_p), -log_p)
+    losses = xp.sum(share * cost, axis=axis)
     r = losses if reduction == "none" else xp.sum(losses)
     if reduction == "mean":
         r = r / total
 
-    def wrt_x(g: Array) -> Array:
-        scale = (
-            xp.expand_dims(g, axis=axis) if reduction == "none" else g / total if reduction == "mean" else g
-        )
-        return scale * (xp.exp(log_p) * xp.sum(share, axis=axis, keepdims=True) - share)
+    def scale(g: Array) -> Array:
+        return xp.expand_dims(g, axis=axis) if reduction == "none" else g / total if reduction == "mean" else g
 
-    return r, (wrt_x, None, None)
+    def wrt_x(g: Array) -> Array:
+        return scale(g) * (xp.exp(log_p) * xp.sum(share, axis=axis, keepdims=True) - share)
+
+    def wrt_weight(g: Array) -> Array:
+        slope = unweighted * cost
+        if reduction == "mean":
+            slope = slope - hits * r
+        return _sum_but(xp, scale(g) * slope, axis)
+
+    return r, (wrt_x, None, wrt_weight)
 
 
 def soft_cross_entropy(
@@ -178,6 +224,7 @@ def soft_cross_entropy(
     reduction: str,
 ) -> OpResult:
     """Cross entropy of ``softmax(x)`` and class probabilities of the same shape; the mean is over all but ``axis``."""
+    check_floating(xp, "cross_entropy", x)
     check_alike("cross_entropy with probabilities", x, target)
     classes = x.shape[axis]
     log_p = apply(xp, log_softmax, x, axis=axis)
@@ -187,6 +234,7 @@ def soft_cross_entropy(
     share = target
     if label_smoothing:
         share = share * (1 - label_smoothing) + label_smoothing / classes
+    unweighted = share
     if weights is not None:
         share = share * weights
     losses = -xp.sum(share * log_p, axis=axis)
@@ -202,4 +250,13 @@ def soft_cross_entropy(
         slope = -log_p * (1 - label_smoothing)
         return expanded(g) * (slope if weights is None else slope * weights)
 
-    return r, (wrt_x, wrt_target, None)
+    def wrt_weight(g: Array) -> Array:
+        return _sum_but(xp, expanded(g) * -(unweighted * log_p), axis)
+
+    return r, (wrt_x, wrt_target, wrt_weight)
+
+
+def _sum_but(xp: Namespace, x: Array, axis: int) -> Array:
+    """The sum over all axes but one."""
+    others = tuple(other for other in range(x.ndim) if other != axis)
+    return xp.sum(x, axis=others) if others else x

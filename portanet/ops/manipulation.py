@@ -11,6 +11,7 @@ __all__ = [
     "expand_dims",
     "flip",
     "matrix_transpose",
+    "moveaxis",
     "permute_dims",
     "reshape",
     "roll",
@@ -39,6 +40,13 @@ def permute_dims(xp: Namespace, x: Array, axes: tuple[int, ...]) -> OpResult:
 def matrix_transpose(xp: Namespace, x: Array) -> OpResult:
     """Swap the last two axes."""
     return xp.matrix_transpose(x), (xp.matrix_transpose,)
+
+
+def moveaxis(
+    xp: Namespace, x: Array, source: int | tuple[int, ...], destination: int | tuple[int, ...]
+) -> OpResult:
+    """Move axes to other places; the others keep their order."""
+    return xp.moveaxis(x, source, destination), (lambda g: xp.moveaxis(g, destination, source),)
 
 
 def expand_dims(xp: Namespace, x: Array, *, axis: int = 0) -> OpResult:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import prod as product
 
+from portanet.ops.promotion import floating
 from portanet.protocols import Array, NativeDType, Namespace, OpResult
 
 __all__ = ["Axes", "all", "any", "argmax", "argmin", "max", "mean", "min", "prod", "std", "sum", "var"]
@@ -50,6 +51,7 @@ def sum(
 
 def mean(xp: Namespace, x: Array, *, axis: Axes = None, keepdims: bool = False) -> OpResult:
     """Arithmetic mean over the given axes."""
+    x = floating(xp, x)
     r = xp.mean(x, axis=axis, keepdims=keepdims)
     count = _count(x, axis)
     return r, (lambda g: xp.broadcast_to(_restore(xp, x, g / count, axis, keepdims), x.shape),)
@@ -119,6 +121,7 @@ def var(
     xp: Namespace, x: Array, *, axis: Axes = None, correction: float = 0.0, keepdims: bool = False
 ) -> OpResult:
     """Variance over the given axes, divided by ``n - correction``."""
+    x = floating(xp, x)
     r = xp.var(x, axis=axis, correction=correction, keepdims=keepdims)
 
     def vjp(g: Array) -> Array:
@@ -136,12 +139,15 @@ def _slope(numerator: int, x: Array, axis: Axes, correction: float) -> float:
 def std(
     xp: Namespace, x: Array, *, axis: Axes = None, correction: float = 0.0, keepdims: bool = False
 ) -> OpResult:
-    """Standard deviation over the given axes, the square root of :func:`var`."""
+    """Standard deviation over the given axes, the square root of :func:`var`; where it is 0 the gradient is 0."""
+    x = floating(xp, x)
     r = xp.std(x, axis=axis, correction=correction, keepdims=keepdims)
 
     def vjp(g: Array) -> Array:
         scale = _slope(1, x, axis, correction)
-        return _restore(xp, x, g / r, axis, keepdims) * (x - xp.mean(x, axis=axis, keepdims=True)) * scale
+        flat = r == 0
+        weight = xp.where(flat, xp.zeros_like(g), g) / xp.where(flat, xp.ones_like(r), r)
+        return _restore(xp, x, weight, axis, keepdims) * (x - xp.mean(x, axis=axis, keepdims=True)) * scale
 
     return r, (vjp,)
 

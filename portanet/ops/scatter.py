@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from portanet.backend import Kernel
+from portanet.ops.promotion import device_of
 from portanet.protocols import Array, Namespace, OpResult, Scalar
 
 __all__ = ["Scatter", "is_portable_key", "scatter_kernels"]
@@ -26,7 +27,7 @@ def _read(x: Array, key: Any) -> Array:
 
 
 def _places(xp: Namespace, length: int, like: Array) -> Array:
-    return xp.arange(length, dtype=like.dtype, device=like.device)
+    return xp.arange(length, dtype=like.dtype, device=device_of(like))
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,12 @@ def loss_curve(
             updates, row, color=colour, alpha=0.35, linewidth=0.8, label=f"{label}, each update".strip(", ")
         )
         ax.plot(
-            ends, means, dashes, color=colour, linewidth=2.2, label=f"{label}, mean of {average}".strip(", ")
+            ends,
+            means,
+            dashes,
+            color=colour,
+            linewidth=2.2,
+            label=f"{label}, mean of {average} updates".strip(", "),
         )
     ax.set(xlabel=xlabel, ylabel=ylabel)
     if title:

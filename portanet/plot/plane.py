@@ -143,14 +143,14 @@ def decision_regions(
 
     Notes
     -----
-    The model is called without recording a graph, and in the mode it is in: call ``model.eval()`` first if that matters.
+    The model is called without recording a graph, and in the mode it is in: call ``model.eval()`` first if it matters.
 
     Examples
     --------
     >>> x = pn.asarray([[-1.0, 0.0], [1.0, 0.0], [2.0, 0.0]])
     >>> axes = pn.plot.decision_regions(lambda points: points[:, 0], x, [0, 1, 0], resolution=20)
     >>> [text.get_text() for text in axes.get_legend().get_texts()]
-    ['class 0', 'class 1', 'boundary', 'wrongly predicted: 1 of 3']
+    ['class 0', 'class 1', 'boundary', 'wrong: 1 of 3']
     """
     if not isinstance(resolution, int) or isinstance(resolution, bool) or resolution < 2:
         raise OptionError(f"resolution: expected a whole number of at least 2, got {resolution!r}.")
@@ -179,11 +179,11 @@ def decision_regions(
         ax = new_axes()
     _fill(ax, across, up, regions, every_class)
     margins = _margins(regions, every_class) if scores is None else scores[len(places) :]
-    _draw_boundaries(ax, across, up, margins.reshape(resolution, resolution, -1))
     _scatter(ax, places, truth, names, size)
+    _draw_boundaries(ax, across, up, margins.reshape(resolution, resolution, -1))
     wrong = predicted != truth
     if wrong.any():
-        label = f"wrongly predicted: {int(wrong.sum())} of {len(truth)}"
+        label = f"wrong: {int(wrong.sum())} of {len(truth)}"
         rings = places[wrong]
         ax.scatter(
             *(rings[:, 0], rings[:, 1]),
@@ -269,7 +269,7 @@ def _ask(predict: Callable[[Tensor], Array], places: Tensor) -> Any:
     answers = []
     with no_grad():
         for start in range(0, len(places), _ROWS_AT_ONCE):
-            rows = places[start : start + _ROWS_AT_ONCE]
+            rows = places[start : min(start + _ROWS_AT_ONCE, len(places))]
             answer = to_host(asarray(predict(rows)))
             if answer.ndim not in (1, 2) or answer.shape[0] != len(rows):
                 raise ShapeError(
@@ -329,8 +329,8 @@ def _check_known(truth: Any, count: int) -> None:
     lowest, highest = int(truth.min()), int(truth.max())
     if lowest < 0 or highest >= count:
         raise DataError(
-            f"y: predict tells the classes 0 to {count - 1} apart, but y has classes from {lowest} to {highest}. Number "
-            "them from 0."
+            f"y: predict tells the classes 0 to {count - 1} apart, but y has classes from {lowest} to {highest}. "
+            "Number them from 0."
         )
 
 
