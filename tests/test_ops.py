@@ -1,0 +1,530 @@
+"""Every op on every backend: value, gradient, second gradient, data type, and what happens where a gradient is a choice.
+
+The operands come from ``tests/op_samples.py``. On JAX, which compiles each op for each shape, one sample of each op is tried.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import portanet as pn
+from portanet.backend import backend_named
+from portanet.ops import elementwise, indexing, layers, losses, reductions
+from portanet.protocols import Op
+from portanet.tensor import RECORDED_OPS
+from portanet.testing import gradcheck, gradgradcheck
+from tests.op_samples import SAMPLES, WITHOUT_GRADIENT, Sample, all_ops
+
+# PyTorch warns of this wherever the variance has no elements at all, right or not.
+pytestmark = pytest.mark.filterwarnings("ignore:.*degrees of freedom is <= 0:UserWarning")
+
+F = pn.nn.functional
+EVERY_SAMPLE = {**SAMPLES, **WITHOUT_GRADIENT}
+
+
+def by_name(op: Op) -> str:
+    return op.__name__
+
+
+def tried(op: Op, backend: str, rng: Any) -> Iterator[tuple[int, Sample, list[Any]]]:
+    for number, sample in enumerate(EVERY_SAMPLE[op][: 1 if backend == "jax" else None]):
+        yield number, sample, sample.operands(rng)
+
+
+def described(number: int, sample: Sample, operands: list[Any]) -> str:
+    shapes = [np.shape(operand) for operand in operands]
+    return f"sample {number}: shapes {shapes}, options {sample.options}"
+
+
+def native(value: Any, backend: str) -> Any:
+    """The same with arrays of the backend's library for NumPy's."""
+    if isinstance(value, tuple):
+        return tuple(native(part, backend) for part in value)
+    if isinstance(value, np.ndarray):
+        return backend_named(backend).asarray(value, copy=True)
+    return value
+
+
+def lifted(value: Any) -> Any:
+    """The same with Tensors for NumPy's arrays."""
+    if isinstance(value, tuple):
+        return tuple(lifted(part) for part in value)
+    return pn.asarray(value) if isinstance(value, np.ndarray) else value
+
+
+def options_of(sample: Sample) -> dict[str, Any]:
+    """Options as portanet's functions take them."""
+    options = dict(sample.options)
+    if "dtype" in options:
+        options["dtype"] = getattr(pn, options["dtype"])
+    return options
+
+
+def call(op: Op, operands: Any, options: dict[str, Any]) -> Any:
+    """The Tensor function of an op. Reading and replacing go through the operators, as they do everywhere else."""
+    if op is indexing.getitem:
+        return operands[0][lifted(options["key"])]
+    if op is indexing.setitem:
+        r = operands[0].clone()
+        r[lifted(options["key"])] = operands[1]
+        return r
+    return RECORDED_OPS[op](*operands, **options)
+
+
+def is_float(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind == "f"
+
+
+def assert_close(found: Any, expected: Any, note: str, tolerance: float = 1e-12) -> None:
+    expected = np.asarray(expected)
+    assert found.shape == expected.shape, note
+    assert found.dtype == expected.dtype, note
+    np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance, err_msg=note)
+
+
+# The table is complete
+
+
+def test_every_op_has_samples() -> None:
+    ops = all_ops()
+    missing = {op.__name__ for op in ops} - {op.__name__ for op in EVERY_SAMPLE}
+    assert not missing, f"add samples to tests/op_samples.py for {sorted(missing)}"
+    assert set(EVERY_SAMPLE) == set(ops)
+    assert not set(SAMPLES) & set(WITHOUT_GRADIENT)
+    assert all(EVERY_SAMPLE.values())
+
+
+def test_every_op_is_offered() -> None:
+    """By the standard's name in ``portanet``, as a function of ``portanet.nn.functional``, or as an operator."""
+    operators = {indexing.getitem: "__getitem__", indexing.setitem: "__setitem__"}
+    for op, module in all_ops().items():
+        assert op in RECORDED_OPS, f"{op.__name__} is not lifted"
+        if op in operators:
+            assert hasattr(pn.Tensor, operators[op])
+        elif module in ("layers", "losses"):
+            public = "cross_entropy" if op is losses.soft_cross_entropy else op.__name__
+            assert hasattr(F, public)
+        elif op.__name__ not in ("concat", "stack"):
+            assert getattr(pn, op.__name__) is RECORDED_OPS[op]
+            assert list(inspect.signature(getattr(pn, op.__name__)).parameters) == list(
+                inspect.signature(op).parameters
+            )[1:]
+
+
+def test_the_samples_say_which_ops_have_gradients(rng: Any) -> None:
+    """An op in the wrong list would not be checked."""
+    for op, samples in SAMPLES.items():
+        for sample in samples:
+            operands = sample.operands(rng)
+            _, vjps = op(np, *operands, **sample.options)
+            floats = {i for i, operand in enumerate(operands) if is_float(operand)}
+            assert floats - set(sample.constant), op.__name__
+            if op is not elementwise.pow:  # whose operands are constant where the other one is special
+                assert {i for i in floats if i < len(vjps) and vjps[i] is None} == set(sample.constant), op.__name__
+    for op, samples in WITHOUT_GRADIENT.items():
+        for sample in samples:
+            _, vjps = op(np, *sample.operands(rng), **sample.options)
+            assert all(vjp is None for vjp in vjps), op.__name__
+
+
+# Values
+
+
+@pytest.mark.parametrize("op", EVERY_SAMPLE, ids=by_name)
+def test_values_are_numpys(op: Op, backend: str, rng: Any) -> None:
+    for number, sample, operands in tried(op, backend, rng):
+        note = described(number, sample, operands)
+        before = [np.copy(operand) for operand in operands]
+        expected = sample.expected(operands)
+        found = call(op, [lifted(operand) for operand in operands], options_of(sample))
+        assert isinstance(found, pn.Tensor)
+        assert not found.requires_grad
+        assert_close(found.numpy(), expected, note)
+        for operand, copy in zip(operands, before, strict=True):
+            np.testing.assert_array_equal(operand, copy)
+
+
+@pytest.mark.parametrize("op", EVERY_SAMPLE, ids=by_name)
+def test_raw_arrays_give_raw_arrays_of_the_same_library(op: Op, backend: str, rng: Any) -> None:
+    record = backend_named(backend)
+    for number, sample, operands in tried(op, backend, rng):
+        note = described(number, sample, operands)
+        arrays = [native(operand, backend) for operand in operands]
+        options = {name: native(value, backend) for name, value in options_of(sample).items()}
+        with pn.use_backend("numpy"):  # the arrays decide, not the backend in use
+            found = RECORDED_OPS[op](*arrays, **options)
+        assert isinstance(found, record.array_types()[0]), note
+        assert not isinstance(found, pn.Tensor), note
+        assert record.device_of(found) == record.devices()[0], note
+        assert_close(record.to_host(found), sample.expected(operands), note)
+
+
+@pytest.mark.parametrize("op", SAMPLES, ids=by_name)
+def test_single_precision_stays_so(op: Op, backend: str, rng: Any) -> None:
+    """Result and gradients, whatever Python numbers stand beside; nothing drifts to float64."""
+    for number, sample, operands in tried(op, backend, rng):
+        note = described(number, sample, operands)
+        tensors: list[Any] = []
+        for operand in operands:
+            tensors.append(pn.Tensor(operand, dtype=pn.float32, requires_grad=True) if is_float(operand) else lifted(operand))
+        options = options_of(sample)
+        if "dtype" in options:
+            options["dtype"] = pn.float32
+        found = call(op, tensors, options)
+        assert found.dtype == pn.float32, note
+        expected = np.asarray(sample.expected([o.astype("f4").astype("f8") if is_float(o) else o for o in operands]))
+        scale = np.max(np.abs(expected), initial=1.0)
+        np.testing.assert_allclose(found.detach().numpy(), expected, rtol=1e-5, atol=2e-6 * scale, err_msg=note)
+        if op is elementwise.pow:  # the logarithm of a negative base, where the exponent wants a gradient
+            continue
+        found.backward(pn.ones_like(found), create_graph=True)
+        for i, tensor in enumerate(tensors):
+            if isinstance(tensor, pn.Tensor) and tensor.requires_grad and i not in sample.constant:
+                assert tensor.grad is not None, note
+                assert tensor.grad.dtype == pn.float32, note
+                assert tensor.grad.shape == tensor.shape, note
+
+
+# Gradients
+
+
+def as_function(op: Op, sample: Sample, operands: list[Any]) -> tuple[Any, list[Any]]:
+    """The op as a function of the operands that have a gradient, and these operands."""
+    wanted = [i for i, operand in enumerate(operands) if is_float(operand) and i not in sample.constant]
+    rest = [lifted(operand) for operand in operands]
+
+    def function(*given: Any) -> Any:
+        every = list(rest)
+        for i, operand in zip(wanted, given, strict=True):
+            every[i] = operand
+        return call(op, every, options_of(sample))
+
+    function.__name__ = op.__name__
+    return function, [rest[i] for i in wanted]
+
+
+@pytest.mark.parametrize("op", SAMPLES, ids=by_name)
+def test_gradient(op: Op, backend: str, rng: Any) -> None:
+    generator = pn.random.Generator(int(rng.integers(2**63)))
+    for number, sample, operands in tried(op, backend, rng):
+        function, inputs = as_function(op, sample, operands)
+        try:
+            gradcheck(function, inputs, projections=1, generator=generator)
+        except Exception as error:
+            error.add_note(described(number, sample, operands))
+            raise
+
+
+@pytest.mark.parametrize("op", SAMPLES, ids=by_name)
+def test_second_gradient(op: Op, backend: str, rng: Any) -> None:
+    generator = pn.random.Generator(int(rng.integers(2**63)))
+    for number, sample, operands in tried(op, backend, rng):
+        function, inputs = as_function(op, sample, operands)
+        try:
+            gradgradcheck(function, inputs, projections=1, generator=generator)
+        except Exception as error:
+            error.add_note(described(number, sample, operands))
+            raise
+
+
+@pytest.mark.parametrize("op", WITHOUT_GRADIENT, ids=by_name)
+def test_ops_without_gradient_record_nothing(op: Op, backend: str, rng: Any) -> None:
+    for number, sample, operands in tried(op, backend, rng):
+        tensors = [
+            pn.Tensor(operand, requires_grad=True) if is_float(operand) else lifted(operand) for operand in operands
+        ]
+        found = call(op, tensors, options_of(sample))
+        assert not found.requires_grad, described(number, sample, operands)
+        assert found.is_leaf
+
+
+@pytest.mark.parametrize("op", SAMPLES, ids=by_name)
+def test_nothing_writes_into_an_operand_or_a_cotangent(op: Op, rng: Any) -> None:
+    """On NumPy arrays that cannot be written to; forward, backward, and both again for the second gradient."""
+
+    def frozen(value: Any) -> Any:
+        if isinstance(value, np.ndarray):
+            value = value.copy()
+            value.flags.writeable = False
+        return value
+
+    with pn.use_backend("numpy"):
+        for number, sample, operands in tried(op, "numpy", rng):
+            note = described(number, sample, operands)
+            wanted = [i for i, operand in enumerate(operands) if is_float(operand) and i not in sample.constant]
+            tensors = [lifted(frozen(operand)) for operand in operands]
+            for i in wanted:
+                assert not tensors[i].data.flags.writeable, note
+                tensors[i].requires_grad_()
+            inputs = [tensors[i] for i in wanted]
+            for create_graph in (False, True):
+                found = call(op, tensors, options_of(sample))
+                if not found.requires_grad:
+                    continue
+                cotangent = lifted(frozen(rng.normal(size=found.shape)))
+                first = pn.grad(found, inputs, cotangent, create_graph=create_graph, allow_unused=True)
+                again = [gradient for gradient in first if gradient is not None and gradient.requires_grad]
+                cotangents = [lifted(frozen(rng.normal(size=gradient.shape))) for gradient in again]
+                if again:
+                    pn.grad(again, inputs, cotangents, allow_unused=True)
+
+
+@pytest.mark.parametrize("op", SAMPLES, ids=by_name)
+def test_a_result_may_be_used_twice_and_an_operand_too(op: Op, backend: str, rng: Any) -> None:
+    """Gradients of all uses add up, and no use sees what another did to the cotangent."""
+    for number, sample, operands in tried(op, backend, rng):
+        if number:
+            break
+        function, inputs = as_function(op, sample, operands)
+        first = [pn.Tensor(x, requires_grad=True) for x in inputs]
+        y = function(*first)
+        cotangent = pn.asarray(rng.normal(size=y.shape))
+        (once) = pn.grad(y, first, cotangent, retain_graph=True)
+        both = pn.grad(y * 2.0 + function(*first) - y, first, cotangent)
+        for single, double in zip(once, both, strict=True):
+            np.testing.assert_allclose(double.numpy(), 2 * single.numpy(), rtol=1e-9, atol=1e-12)
+
+
+# Where a gradient is a choice: exact values
+
+
+def exact(function: Any, values: Any, expected: Any, cotangent: Any = None) -> None:
+    x = pn.Tensor(values, dtype=pn.float64, requires_grad=True)
+    y = function(x)
+    y.backward(pn.ones_like(y) if cotangent is None else pn.asarray(cotangent, dtype=pn.float64))
+    assert x.grad is not None
+    np.testing.assert_array_equal(x.grad.numpy(), np.asarray(expected, dtype="f8"))
+
+
+def exact_second(function: Any, values: Any, expected: Any) -> None:
+    """The second derivative of an elementwise function."""
+    x = pn.Tensor(values, dtype=pn.float64, requires_grad=True)
+    (first,) = pn.grad(pn.sum(function(x)), x, create_graph=True)
+    if first.requires_grad:
+        (second,) = pn.grad(pn.sum(first), x, allow_unused=True)
+    else:
+        second = None
+    np.testing.assert_array_equal(0.0 if second is None else second.numpy(), np.asarray(expected, dtype="f8"))
+
+
+def test_abs_at_zero(backend: str) -> None:
+    exact(pn.abs, [-2.0, 0.0, 3.0], [-1, 0, 1])
+    exact_second(pn.abs, [-2.0, 0.0, 3.0], 0)
+
+
+def test_relu_at_zero(backend: str) -> None:
+    exact(F.relu, [-2.0, 0.0, 3.0], [0, 0, 1])
+    exact_second(F.relu, [-2.0, 0.0, 3.0], 0)
+
+
+def test_sigmoid_at_zero_and_far_away(backend: str) -> None:
+    far = [0.0, 1000.0, -1000.0]
+    np.testing.assert_array_equal(F.sigmoid(pn.asarray(far)).numpy(), np.asarray([0.5, 1, 0], dtype="f4"))
+    exact(F.sigmoid, far, [0.25, 0, 0])
+    exact_second(F.sigmoid, far, [0, 0, 0])
+    x = pn.Tensor(0.0, dtype=pn.float64, requires_grad=True)
+    (first,) = pn.grad(F.sigmoid(x), x, create_graph=True)
+    (second,) = pn.grad(first, x, create_graph=True)
+    (third,) = pn.grad(second, x)
+    assert third.item() == -0.125
+
+
+def test_softplus_at_zero_and_far_away(backend: str) -> None:
+    far = [0.0, 1000.0, -1000.0]
+    values = F.softplus(pn.asarray(far, dtype=pn.float64)).numpy()
+    np.testing.assert_allclose(values, [np.log(2), 1000, 0], rtol=1e-15)
+    exact(F.softplus, far, [0.5, 1, 0])
+    exact_second(F.softplus, far, [0.25, 0, 0])
+
+
+def test_softmax_far_away(backend: str) -> None:
+    x = pn.Tensor([[1000.0, 0.0, -1000.0]], dtype=pn.float64, requires_grad=True)
+    np.testing.assert_array_equal(F.softmax(x, dim=1).detach().numpy(), [[1, 0, 0]])
+    log_p = F.log_softmax(x, dim=1)
+    np.testing.assert_array_equal(log_p.detach().numpy(), [[0, -1000, -2000]])
+    log_p.backward(pn.asarray([[0.0, 1.0, 0.0]], dtype=pn.float64))
+    np.testing.assert_array_equal(x.grad.numpy(), [[-1, 1, 0]])
+
+
+@pytest.mark.parametrize(("function", "winner"), [(pn.maximum, 1.0), (pn.minimum, 0.0)])
+def test_maximum_and_minimum_share_a_tie(function: Any, winner: float, backend: str) -> None:
+    y = pn.asarray([1.0, 2.0, 3.0], dtype=pn.float64)
+    exact(lambda x: function(x, y), [2.0, 2.0, 2.0], [winner, 0.5, 1 - winner])
+    exact(lambda x: function(y, x), [2.0, 2.0, 2.0], [winner, 0.5, 1 - winner])
+    exact(lambda x: function(x, x), [2.0, -1.0], [1, 1])
+    exact(lambda x: function(x, 2.0), [1.0, 2.0, 3.0], [1 - winner, 0.5, winner])
+    exact_second(lambda x: function(x, 2.0), [1.0, 2.0, 3.0], 0)
+
+
+@pytest.mark.parametrize(("function", "sign"), [(pn.max, 1.0), (pn.min, -1.0)])
+def test_max_and_min_share_ties(function: Any, sign: float, backend: str) -> None:
+    values = sign * np.asarray([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0], [1.0, 3.0, 2.0]])
+    rows = [[0, 0.5, 0.5], [1 / 3, 1 / 3, 1 / 3], [0, 1, 0]]
+    exact(lambda x: function(x, axis=1), values, rows)
+    exact(lambda x: function(x, axis=-1, keepdims=True), values, rows)
+    exact(lambda x: function(x), values, [[0, 1 / 3, 1 / 3], [0, 0, 0], [0, 1 / 3, 0]])
+    exact(lambda x: function(x, axis=(0, 1)), values, [[0, 1 / 3, 1 / 3], [0, 0, 0], [0, 1 / 3, 0]])
+
+
+def test_clip_passes_the_gradient_at_its_bounds(backend: str) -> None:
+    values = [-2.0, -1.0, 0.0, 1.0, 2.0]
+    exact(lambda x: pn.clip(x, -1, 1), values, [0, 1, 1, 1, 0])
+    exact(lambda x: pn.clip(x, min=-1.0), values, [0, 1, 1, 1, 1])
+    exact(lambda x: pn.clip(x, max=1.0), values, [1, 1, 1, 1, 0])
+    bound = pn.zeros((5,), dtype=pn.float64)
+    exact(lambda low: pn.clip(pn.asarray(values, dtype=pn.float64), min=low), bound, [1, 1, 0, 0, 0])
+    exact(lambda high: pn.clip(pn.asarray(values, dtype=pn.float64), max=high), bound, [0, 0, 0, 1, 1])
+
+
+def test_powers_of_zero(backend: str) -> None:
+    zeros = [0.0, 0.0]
+    exact(lambda x: x**2, zeros, [0, 0])
+    exact(lambda x: x**1, zeros, [1, 1])
+    exact(lambda x: x**0, zeros, [0, 0])
+    exact_second(lambda x: x**2, zeros, [2, 2])
+    exact_second(lambda x: x**1, zeros, [0, 0])
+    exact_second(lambda x: x**3, zeros, [0, 0])
+    powers = pn.asarray([0.0, 1.0], dtype=pn.float64)
+    exact(lambda x: x**powers, zeros, [0, 1])
+    # with respect to the exponent: 0 ** y is 0 for every y > 0
+    exact(lambda y: pn.zeros((2,), dtype=pn.float64) ** y, [1.0, 2.0], [0, 0])
+    exact(lambda y: 0.0**y, [1.0, 2.0], [0, 0])
+
+
+def test_negative_bases_have_a_gradient_if_the_exponent_wants_none(backend: str) -> None:
+    exact(lambda x: x**3, [-2.0], [12])
+    exact(lambda x: x ** pn.asarray([3.0], dtype=pn.float64), [-2.0], [12])
+
+
+def test_a_product_with_zeros(backend: str) -> None:
+    exact(pn.prod, [0.0, 2.0, 3.0], [6, 0, 0])
+    exact(pn.prod, [0.0, 0.0, 3.0], [0, 0, 0])
+    exact(pn.prod, [0.0], [1])
+
+
+def test_standard_deviation_of_equal_values(backend: str) -> None:
+    """Its gradient has no limit there; 0 does no harm where infinity times 0 would spread NaN."""
+    exact(pn.std, [2.0, 2.0, 2.0], [0, 0, 0])
+    exact(lambda x: pn.std(x, axis=1), [[1.0, 1.0], [0.0, 4.0]], [[0, 0], [-0.5, 0.5]])
+    exact(lambda x: pn.var(x, correction=1.0), [2.0, 2.0], [0, 0])
+
+
+def test_remainder_follows_the_divisor(backend: str) -> None:
+    y = pn.asarray(3.0, dtype=pn.float64)
+    assert (pn.asarray([-7.0, 7.0], dtype=pn.float64) % y).tolist() == [2.0, 1.0]
+    exact(lambda y: pn.asarray([-7.0, 7.0], dtype=pn.float64) % y, [3.0, 3.0], [3, -2])
+
+
+# Selections do not spread what they leave out
+
+
+def test_where_does_not_spread_infinity(backend: str) -> None:
+    x = pn.Tensor([0.0, 4.0], dtype=pn.float64, requires_grad=True)
+    safe = pn.where(x > 0, x, pn.ones_like(x))
+    y = pn.where(x > 0, pn.log(safe), pn.zeros_like(x))
+    y.backward(pn.ones_like(y))
+    np.testing.assert_array_equal(x.grad.numpy(), [0, 0.25])
+
+
+@pytest.mark.parametrize("number", [0, 0.0, -1.5, True])
+def test_where_takes_numbers(number: Any, backend: str) -> None:
+    x = pn.asarray([1.0, 2.0])
+    condition = pn.asarray([True, False])
+    if number is True:
+        assert pn.where(condition, condition, number).tolist() == [True, True]
+        return
+    for found, expected in [
+        (pn.where(condition, x, number), [1.0, number]),
+        (pn.where(condition, number, x), [number, 2.0]),
+    ]:
+        assert found.dtype == pn.float32
+        assert found.tolist() == expected
+
+
+def test_a_masked_class_costs_nothing(backend: str) -> None:
+    """A logit of minus infinity forbids a class; a target that is another one has a finite loss and gradient."""
+    x = pn.Tensor([[-np.inf, 0.0, 0.0]], dtype=pn.float64, requires_grad=True)
+    loss = F.cross_entropy(x, pn.asarray([1]))
+    assert loss.item() == pytest.approx(np.log(2), rel=1e-15)
+    loss.backward()
+    np.testing.assert_allclose(x.grad.numpy(), [[0, -0.5, 0.5]], atol=1e-15)
+
+
+def test_certain_probabilities(backend: str) -> None:
+    """Binary cross entropy at exactly 0 and 1: the logarithm stops at -100."""
+    x = pn.asarray([0.0, 1.0, 0.0, 1.0], dtype=pn.float64)
+    target = pn.asarray([0.0, 1.0, 1.0, 0.0], dtype=pn.float64)
+    found = F.binary_cross_entropy(x, target, reduction="none").numpy()
+    np.testing.assert_array_equal(found, [0, 0, 100, 100])
+
+
+# Indices that are out of range, or of a narrow type
+
+
+@pytest.mark.parametrize("key", [4, -5, (0, 3), (0, -4), (4, 0), ([4],), ([-5],), ([0], [3]), ([0, 1], [0, -4]), ([4], 0)])
+def test_an_index_out_of_range_is_an_error(key: Any, backend: str) -> None:
+    """Never the value of some other element."""
+    x = pn.asarray(np.arange(12.0).reshape(4, 3))
+    parts = key if isinstance(key, tuple) else (key,)
+    key = tuple(pn.asarray(part) if isinstance(part, list) else part for part in parts)
+    if backend == "jax" and any(isinstance(part, pn.Tensor) for part in key):
+        # JAX cannot raise for values that it does not read: it documents that it clamps such an index.
+        return
+    with pytest.raises(IndexError):
+        x[key if len(key) == 2 else (*key, ...) if isinstance(key[0], int) else key[0]]
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "int32", "uint16"])
+def test_indices_of_a_narrow_type_reach_everywhere(dtype: str, backend: str, rng: Any) -> None:
+    values = rng.normal(size=(120, 30))
+    rows, columns = np.asarray([100, 119, 100], dtype=dtype), np.asarray([29, 0, 29], dtype=dtype)
+    x = pn.Tensor(values, requires_grad=True)
+    y = x[pn.asarray(rows), pn.asarray(columns)]
+    np.testing.assert_array_equal(y.detach().numpy(), values[rows, columns])
+    cotangent = rng.normal(size=3)
+    y.backward(pn.asarray(cotangent))
+    expected = np.zeros_like(values)
+    np.add.at(expected, (rows, columns), cotangent)
+    np.testing.assert_allclose(x.grad.numpy(), expected)
+    long = pn.Tensor(rng.normal(size=300), requires_grad=True)
+    taken = pn.take(long, pn.asarray(np.asarray([100, 3, 100], dtype=dtype)), axis=0)
+    taken.backward(pn.asarray(cotangent))
+    np.testing.assert_allclose(long.grad.numpy()[[3, 100]], [cotangent[1], cotangent[0] + cotangent[2]])
+
+
+# Python numbers beside arrays, and integers where a real number is needed
+
+
+REAL_FUNCTIONS = [
+    op
+    for op in SAMPLES
+    if op.__name__
+    in "acos acosh asin asinh atan atanh cos cosh exp expm1 log log10 log1p log2 sin sinh sqrt tan tanh reciprocal".split()
+] + [reductions.mean, reductions.var, reductions.std, layers.sigmoid, layers.softplus]
+
+
+@pytest.mark.parametrize("op", REAL_FUNCTIONS, ids=by_name)
+def test_integers_do_not_become_double_precision(op: Op, backend: str) -> None:
+    """A real function of integers has the default type, as a quotient of integers has, or is refused."""
+    x = pn.asarray([1, 1, 1])
+    try:
+        found = RECORDED_OPS[op](x)
+    except (TypeError, ValueError):
+        return
+    assert found.dtype == pn.float32
+
+
+@pytest.mark.parametrize("function", [pn.add, pn.subtract, pn.multiply, pn.maximum, pn.divide, pn.pow], ids=by_name)
+def test_integers_beside_single_precision_do_not_make_it_double(function: Any, backend: str) -> None:
+    x, i = pn.asarray([1.0, 2.0]), pn.asarray([1, 2])
+    for left, right in ((x, i), (i, x)):
+        try:
+            found = function(left, right)
+        except TypeError:
+            continue
+        assert found.dtype == pn.float32
