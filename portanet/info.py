@@ -8,12 +8,8 @@ import textwrap
 import warnings
 from importlib.metadata import PackageNotFoundError, version
 
-from portanet.backend import (
-    ENVIRONMENT_VARIABLE,
-    BackendReport,
-    available_backends,
-    default_device,
-)
+from portanet.backend import BackendReport, available_backends, default_device
+from portanet.backend.switch import ENVIRONMENT_VARIABLE
 from portanet.errors import PortanetError
 from portanet.threads import get_num_threads
 

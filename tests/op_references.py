@@ -72,7 +72,9 @@ def log_softmax(x: Any, *, axis: int) -> Any:
 
 
 def reduced(losses: Any, reduction: str) -> Any:
-    return {"none": lambda: losses, "mean": lambda: np.mean(losses), "sum": lambda: np.sum(losses)}[reduction]()
+    return {"none": lambda: losses, "mean": lambda: np.mean(losses), "sum": lambda: np.sum(losses)}[
+        reduction
+    ]()
 
 
 def mse_loss(x: Any, target: Any, *, reduction: str) -> Any:

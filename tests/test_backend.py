@@ -18,7 +18,6 @@ import numpy as np
 import pytest
 
 import portanet as pn
-from portanet import backend as registry
 from portanet.backend import (
     Backend,
     BackendFallbackWarning,
@@ -31,6 +30,8 @@ from portanet.backend import (
     find_device,
     first_line,
     known_backend_names,
+    registry,
+    switch,
 )
 from portanet.dtypes import Device
 from portanet.errors import (
@@ -45,11 +46,11 @@ OURS = ["array-api-strict", "cupy", "jax", "numpy", "torch"]
 
 @pytest.fixture(autouse=True)
 def _fresh_switch(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(registry, "_process_selection", None)
+    monkeypatch.setattr(switch, "_process_selection", None)
     monkeypatch.delenv("PORTANET_BACKEND", raising=False)
-    token = registry._scoped_selection.set(None)
+    token = switch._scoped_selection.set(None)
     yield
-    registry._scoped_selection.reset(token)
+    switch._scoped_selection.reset(token)
 
 
 @dataclass(eq=False, repr=False)
@@ -364,9 +365,9 @@ def test_use_backend_falls_back_too_and_blames_the_caller(made_up: MadeUp) -> No
 
 def test_strict_raises_with_cause_and_remedy_and_changes_nothing(made_up: MadeUp) -> None:
     made_up.problem = Unavailability("no GPU", "This was seen.", "buy one.")
-    for switch in (pn.set_backend, lambda name, strict: pn.use_backend(name, strict).__enter__()):
+    for choose in (pn.set_backend, lambda name, strict: pn.use_backend(name, strict).__enter__()):
         with pytest.raises(BackendUnavailableError, match=r"'made-up'.*no GPU: This was seen\..*buy one\."):
-            switch("made-up", strict=True)
+            choose("made-up", strict=True)
         assert pn.get_backend().name == "numpy"
 
 

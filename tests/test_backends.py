@@ -264,7 +264,7 @@ class TestTorchWithoutAnswer:
         assert problem.cause == "broken GPU stack"
         assert "RuntimeError: CUDA error: no kernel image is available for cuda:1." in problem.detail
         assert "pytorch.org" in problem.remedy
-        monkeypatch.setitem(sys.modules["portanet.backend"]._loaded, "torch", record)
+        monkeypatch.setitem(sys.modules["portanet.backend.registry"]._loaded, "torch", record)
         told = pytest.warns(BackendFallbackWarning, match="'torch:cpu' is used instead")
         with told as caught, pn.use_backend("torch"):
             assert pn.zeros((2,)).device == Device("torch", "cpu")

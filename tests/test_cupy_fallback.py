@@ -18,9 +18,8 @@ import numpy as np
 import pytest
 
 import portanet as pn
-from portanet import backend as registry
 from portanet import nn, optim
-from portanet.backend import BackendFallbackWarning, Unavailability, backend_named
+from portanet.backend import BackendFallbackWarning, Unavailability, backend_named, registry, switch
 from portanet.errors import BackendUnavailableError
 
 
@@ -41,12 +40,12 @@ pytestmark = pytest.mark.skipif(SKIPPED is not None, reason=SKIPPED or "")
 
 @pytest.fixture(autouse=True)
 def _fresh_switch(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(registry, "_process_selection", None)
+    monkeypatch.setattr(switch, "_process_selection", None)
     monkeypatch.delenv("PORTANET_BACKEND", raising=False)
-    token = registry._scoped_selection.set(None)
+    token = switch._scoped_selection.set(None)
     registry.forget_probes()
     yield
-    registry._scoped_selection.reset(token)
+    switch._scoped_selection.reset(token)
 
 
 @pytest.fixture

@@ -11,15 +11,14 @@ import numpy as np
 import pytest
 
 import portanet as pn
-from portanet import backend as registry
 from portanet.__main__ import main
-from portanet.backend import BackendReport, Unavailability
+from portanet.backend import BackendReport, Unavailability, switch
 from portanet.dtypes import Device
 
 
 @pytest.fixture(autouse=True)
 def _fresh_switch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_process_selection", None)
+    monkeypatch.setattr(switch, "_process_selection", None)
     monkeypatch.delenv("PORTANET_BACKEND", raising=False)
 
 

@@ -5,7 +5,6 @@ The values come from straightforward formulas in NumPy's longest floating-point 
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any
 
 import numpy as np
@@ -111,7 +110,7 @@ def test_elementwise_losses(backend: str, rng: Any, dtype: str, shape: tuple[int
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
-@pytest.mark.parametrize("label_smoothing", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.3])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("shape", [(6, 4), (2, 4, 3), (2, 4, 2, 3)])
 def test_cross_entropy_of_indices(
@@ -252,7 +251,7 @@ def test_losses_of_extreme_logits_are_finite_and_right(backend: str, dtype: str)
         error = np.abs(loss.detach().numpy() - of_logits(x, t))
         assert (error <= 2 * np.finfo(dtype).eps * (1 + np.abs(x))).all()
         slope = np.exp(-np.logaddexp(0, -exact(x))) - label
-        np.testing.assert_allclose(X.grad.numpy(), slope.astype("float64"), rtol=1e-5, atol=1e-43)
+        np.testing.assert_allclose(X.grad.numpy(), slope.astype("float64"), rtol=1e-6, atol=1e-7)
         mean = F.binary_cross_entropy_with_logits(pn.asarray(x), pn.asarray(t), pos_weight=pn.asarray(np.array(2, dtype)))
         np.testing.assert_allclose(mean.numpy(), of_logits(x, t, 1, 2).mean().astype("float64"), rtol=1e-6)
     rows = np.array([[1e4, -1e4, 0], [-1e4, -1e4, 1e4], [1e4, 1e4, 1e4]], dtype)
@@ -382,7 +381,7 @@ def test_probabilities_lie_between_zero_and_one(backend: str) -> None:
     [
         ([0, 3], r"from 0 to 2, as the input has 3 classes; got 3 \(1 out of range\)"),
         ([-1, 0], r"from 0 to 2, .*got -1 \(1 out of range\)"),
-        ([5, -2], r"\(2 out of range\)\. ignore_index is -100"),
+        ([5, -2], r"from 0 to 2, .*got 5 \(2 out of range\)\. ignore_index is -100"),
     ],
 )
 def test_a_label_outside_the_classes(backend: str, labels: list[int], message: str) -> None:
@@ -405,7 +404,7 @@ def test_cross_entropy_refuses_targets_that_do_not_fit(backend: str) -> None:
     for shape in ((4, 1), (3,), (4, 3), ()):
         with pytest.raises(ShapeError, match=r"target: .*input of shape \(4, 3\).*class indices of shape \(4,\), got"):
             F.cross_entropy(x, pn.zeros(shape, dtype=pn.int64))
-    with pytest.raises(ShapeError, match=r"one-hot.*astype"):
+    with pytest.raises(ShapeError, match=r"One-hot.*astype"):
         F.cross_entropy(x, pn.zeros((4, 3), dtype=pn.int64))
     for dtype in (pn.float32, pn.bool):
         with pytest.raises(DTypeError, match=rf"target: .*integers, or probabilities.*\(4, 3\); got {dtype.name} of shape"):
@@ -501,7 +500,7 @@ def test_no_loss_warns_on_ordinary_input(rng: Any) -> None:
     """NumPy warns of overflow; the whole suite makes errors of warnings, and here the floating-point flags are watched."""
     x = pn.asarray((50 * rng.normal(size=(8, 5))).astype("float32")).requires_grad_()
     t = pn.asarray(rng.random((8, 5)).astype("float32"))
-    with np.errstate(over="raise", invalid="raise", divide="raise"), contextlib.ExitStack():
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
         for loss, target in (
             (F.mse_loss, t),
             (F.binary_cross_entropy_with_logits, t),

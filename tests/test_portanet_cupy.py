@@ -16,8 +16,7 @@ import pytest
 
 import portanet as pn
 import portanet_cupy
-from portanet import backend as registry
-from portanet.backend import BackendFallbackWarning, Unavailability
+from portanet.backend import BackendFallbackWarning, Unavailability, registry
 from portanet.dtypes import Device
 from portanet.errors import BackendUnavailableError
 from portanet_cupy import CuPyBackend, install_command
