@@ -26,7 +26,7 @@ import portanet as pn
 from portanet import nn, optim, plot
 
 EXAMPLES, INPUTS, HIDDEN, OUTPUTS = 64, 1000, 100, 10
-LEARNING_RATE = 0.5
+LEARNING_RATE = 0.02
 TOLERANCE = 1e-5  # float32 rounds each number to one part in ten million, and a loss is made of many
 
 

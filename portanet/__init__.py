@@ -1,7 +1,7 @@
 """Portanet: write the model once against the array API standard, train it on whatever array library is at hand.
 
-This module is itself an array API namespace: it is what ``Tensor.__array_namespace__()`` returns, so its names are those of
-the standard, ``sum`` and ``abs`` included. That is why nothing is defined here.
+This module is itself an array API namespace: it is what ``Tensor.__array_namespace__()`` returns, so its
+names are those of the standard, ``sum`` and ``abs`` included. That is why nothing is defined here.
 """
 
 from __future__ import annotations

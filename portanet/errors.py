@@ -1,7 +1,7 @@
 """Every error that portanet raises on purpose.
 
-Each is also the builtin that a Python programmer would expect, so ``except ValueError`` keeps working. The message names the
-argument, what was expected, what came, and the call that mends it.
+Each is also the builtin that a Python programmer would expect, so ``except ValueError`` keeps working. The
+message names the argument, what was expected, what came, and the call that mends it.
 """
 
 from __future__ import annotations

@@ -7,8 +7,9 @@ takes the newest pending node first: when a node's turn comes, all that flows in
 
 from __future__ import annotations
 
+import math
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from heapq import heappop, heappush
@@ -68,13 +69,31 @@ class Version:
         self.count = 0
 
 
+class SeveralVersions(Version):
+    """The versions of several pieces of memory as one."""
+
+    __slots__ = ("parts",)
+
+    def __init__(self, parts: Sequence[Version]) -> None:
+        self.parts = parts
+
+    @property
+    def count(self) -> int:  # type: ignore[override]
+        """Grows when any of them is written to."""
+        return sum(part.count for part in self.parts)
+
+
+RETAINED = math.inf
+"""The key of the hook that keeps the gradient of a computed Tensor: it runs last."""
+
+
 class HookHandle:
     """What registering a hook returns; :meth:`remove` takes the hook away again."""
 
     __slots__ = ("_hooks", "_key")
     _next_key = count().__next__
 
-    def __init__(self, hooks: dict[int, Any], hook: Any) -> None:
+    def __init__(self, hooks: dict[float, Any], hook: Any) -> None:
         self._hooks = hooks
         self._key = HookHandle._next_key()
         hooks[self._key] = hook
@@ -93,7 +112,7 @@ class Leaf:
     def __init__(self, tensor: Any) -> None:
         self.tensor = weakref.ref(tensor)
         self.order = _next_order()
-        self.hooks: dict[int, Any] | None = None
+        self.hooks: dict[float, Any] | None = None
 
 
 class Node:
@@ -130,7 +149,7 @@ class Node:
         self.vjps: tuple[Vjp | None, ...] | None = vjps
         self.versions = versions
         self.order = _next_order()
-        self.hooks: dict[int, Any] | None = None
+        self.hooks: dict[float, Any] | None = None
 
     def complain(self) -> NoReturn:
         """Raise because the closures are gone, or hold an array that was overwritten."""
@@ -150,6 +169,8 @@ class Node:
 def unbroadcast(xp: Namespace, cotangent: Array, shape: tuple[int, ...]) -> Array:
     """Sum a cotangent over the axes along which an operand of ``shape`` was repeated."""
     added = cotangent.ndim - len(shape)
+    if added < 0:  # an operand may have more axes of length 1 than the part of an array that it was written to
+        return xp.reshape(unbroadcast(xp, cotangent, shape[-added:]), shape)
     repeated = tuple(range(added)) + tuple(
         axis + added for axis, size in enumerate(shape) if size == 1 and cotangent.shape[axis + added] != 1
     )
@@ -163,7 +184,7 @@ def walk_back(
     *,
     keep: bool,
     wrap: Callable[[Array], Any],
-    unwrap: Callable[[Any], Array],
+    unwrap: Callable[[Any, Array], Array],
     targets: frozenset[int] | None = None,
     rerun: Callable[[Node], tuple[Namespace, Any, tuple[Vjp | None, ...]]] | None = None,
 ) -> dict[int, Array]:
@@ -175,8 +196,10 @@ def walk_back(
         Where to start, each with its cotangent.
     keep
         Keep closures for a further pass; otherwise each node is freed as it is passed.
-    wrap, unwrap
-        From an array to the Tensor that hooks and ``.grad`` see, and back.
+    wrap
+        From a cotangent to the Tensor, of its own each time, that a hook or ``.grad`` gets.
+    unwrap
+        From what a hook returned, and the cotangent that it replaces, to the new cotangent; raises if they do not go together.
     targets
         Orders of the nodes whose cotangents are wanted. Nothing older is visited and no ``.grad`` is touched.
         None: every leaf accumulates its cotangent into its Tensor's ``.grad``, once the whole walk has succeeded.
@@ -259,15 +282,14 @@ def walk_back(
 
 
 def _run_hooks(
-    hooks: dict[int, Any], cotangent: Array, wrap: Callable[[Array], Any], unwrap: Callable[[Any], Array]
+    hooks: dict[float, Any],
+    cotangent: Array,
+    wrap: Callable[[Array], Any],
+    unwrap: Callable[[Any, Array], Array],
 ) -> Array:
-    for hook in list(hooks.values()):
-        replaced = hook(wrap(cotangent))
+    for key in sorted(hooks):
+        hook = hooks.get(key)  # a hook may remove another one
+        replaced = None if hook is None else hook(wrap(cotangent))
         if replaced is not None:
-            if replaced.shape != cotangent.shape:
-                raise ValueError(
-                    f"hook: expected a gradient of shape {tuple(cotangent.shape)}, got {tuple(replaced.shape)}. "
-                    "Return None to leave the gradient as it is."
-                )
-            cotangent = unwrap(replaced)
+            cotangent = unwrap(replaced, cotangent)
     return cotangent

@@ -19,7 +19,8 @@ def _classes(predictions: Array, targets: Array) -> tuple[Any, Any]:
         tensor = value if isinstance(value, Tensor) else asarray(value)
         if tensor.dtype.is_differentiable:
             raise DTypeError(
-                f"{name}: expected classes as integers or booleans, got {tensor.dtype.name}. Take them from logits with "
+                f"{name}: expected classes as integers or booleans, got {tensor.dtype.name}. Take "
+                "them from logits with "
                 "portanet.argmax(logits, axis=1), or logits > 0 for two classes."
             )
         hosts.append(to_host(tensor.astype(tensor.__array_namespace__().int64)))

@@ -1,7 +1,7 @@
 """The few types that everything else speaks of.
 
-An *array* is whatever its library says it is: NumPy's, CuPy's, torch's, JAX's, or a :class:`portanet.Tensor`. The standard
-describes what it can do; Python's type system cannot yet, so here it is an alias.
+An *array* is whatever its library says it is: NumPy's, CuPy's, torch's, JAX's, or a :class:`portanet.Tensor`.
+The standard describes what it can do; Python's type system cannot yet, so here it is an alias.
 """
 
 from __future__ import annotations

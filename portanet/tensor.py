@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import inspect
 import sys
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from functools import update_wrapper
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -20,9 +21,20 @@ from portanet.backend import (
     get_backend,
     known_backend_names,
 )
-from portanet.dtypes import Device, DType, bool as bool_, complex64, float32
+from portanet.dtypes import Device, DType, complex64, float32
+from portanet.dtypes import bool as bool_
 from portanet.errors import DTypeError, GradientError, ShapeError
-from portanet.graph import HookHandle, Leaf, Node, Version, is_grad_enabled, walk_back
+from portanet.graph import (
+    RETAINED,
+    HookHandle,
+    Leaf,
+    Node,
+    SeveralVersions,
+    Version,
+    enable_grad,
+    is_grad_enabled,
+    walk_back,
+)
 from portanet.ops import elementwise, indexing, linear_algebra, manipulation, reductions
 from portanet.protocols import Array, NativeDType, Op, OpResult, Scalar
 
@@ -147,7 +159,7 @@ def lift(
         tensor._data = result
         tensor._grad = None
         tensor._version = args[0]._version if aliases else None
-        if wants_gradient and is_grad_enabled() and (vjps[0] and parents[0] or any_vjp(vjps, parents)):
+        if wants_gradient and is_grad_enabled() and ((vjps[0] and parents[0]) or any_vjp(vjps, parents)):
             tensor._node = Node(op, implementation, raw, parents, options, vjps, versions)
         else:
             tensor._node = None
@@ -268,6 +280,15 @@ def check_scalar(name: str, number: Scalar, dtype: DType) -> None:
         raise DTypeError(
             f"{name}: the Python number {number!r} does not fit the data type {dtype.name}, and a number never "
             f"changes it. Convert first: portanet.astype(x, portanet.{wider})."
+        )
+
+
+def check_kind(name: str, new: DType, old: DType) -> None:
+    """Raise if values of the type ``new`` would lose what they are when written into an array of the type ``old``."""
+    if _DTYPE_KINDS[new.kind] > _DTYPE_KINDS[old.kind]:
+        raise DTypeError(
+            f"{name}: the new values are {new.name} and this Tensor is {old.name}, which cannot hold them. Convert it first: "
+            f"x = portanet.astype(x, portanet.{new.name})."
         )
 
 
@@ -410,7 +431,10 @@ def asarray(
         return obj
     if isinstance(obj, Tensor) and obj._node is not None:
         return obj.to(device or obj.device, dtype=dtype, copy=bool(copy))
-    return wrap(as_native(obj, dtype, device, copy))
+    tensor = wrap(as_native(obj, dtype, device, copy))
+    if isinstance(obj, Tensor) and not copy:
+        tensor._version = obj._version
+    return tensor
 
 
 def run_backward(
@@ -438,7 +462,8 @@ def run_backward(
             seeds.append((output._node, _unit(output, create_graph)))
             continue
         if not isinstance(cotangent, Tensor):
-            cotangent = asarray(cotangent, dtype=output.dtype, device=output.device)
+            # A copy, since a gradient may be this very array, and the caller's buffer may change.
+            cotangent = asarray(cotangent, dtype=output.dtype, device=output.device, copy=True)
         if cotangent.shape != output.shape:
             raise ShapeError(f"gradient: expected the output's shape {output.shape}, got {cotangent.shape}.")
         check_same_place("backward", (output._data, cotangent._data))
@@ -446,10 +471,16 @@ def run_backward(
             cotangent = cotangent.astype(output.dtype)
         seeds.append((output._node, cotangent if create_graph else cotangent._data))
     if create_graph:
-        return walk_back(
-            seeds, keep=retain_graph, wrap=_same, unwrap=_same, targets=targets, rerun=_run_on_tensors
-        )
-    return walk_back(seeds, keep=retain_graph, wrap=wrap, unwrap=unwrap, targets=targets)
+        with enable_grad():
+            return walk_back(
+                seeds,
+                keep=retain_graph,
+                wrap=another,
+                unwrap=_checked_gradient,
+                targets=targets,
+                rerun=_run_on_tensors,
+            )
+    return walk_back(seeds, keep=retain_graph, wrap=wrap, unwrap=_checked_array, targets=targets)
 
 
 def _unit(output: Tensor, as_tensor: bool) -> Any:
@@ -466,13 +497,49 @@ def _unit(output: Tensor, as_tensor: bool) -> Any:
 _units: dict[Any, Array] = {}
 
 
-def _same(tensor: Any) -> Any:
-    return tensor
+def another(tensor: Tensor) -> Tensor:
+    """A Tensor of its own with the same data and history, so that changing one in place does not change the other."""
+    twin = wrap(tensor._data)
+    twin._node, twin._version = tensor._node, tensor._version
+    return twin
+
+
+def _checked_gradient(replaced: Any, gradient: Any) -> Tensor:
+    """What a hook returned, if it can stand for the gradient.
+
+    Raises
+    ------
+    TypeError, ShapeError, DTypeError, MixedBackendError, DeviceError
+        If it cannot.
+    """
+    if not isinstance(replaced, Tensor):
+        raise TypeError(f"hook: expected it to return a Tensor or None, got {type(replaced).__name__}.")
+    gradient = gradient if isinstance(gradient, Tensor) else wrap(gradient)
+    if replaced.shape != gradient.shape:
+        raise ShapeError(
+            f"hook: expected a gradient of shape {gradient.shape}, got {replaced.shape}. "
+            "Return None to leave the gradient as it is."
+        )
+    check_same_place("hook", (gradient._data, replaced._data))
+    if replaced.dtype != gradient.dtype:
+        raise DTypeError(
+            f"hook: expected a gradient of type {gradient.dtype.name}, got {replaced.dtype.name}. "
+            f"Convert it with portanet.astype(g, portanet.{gradient.dtype.name})."
+        )
+    return replaced
+
+
+def _checked_array(replaced: Any, gradient: Array) -> Array:
+    return _checked_gradient(replaced, gradient)._data
 
 
 def _run_on_tensors(node: Node) -> tuple[Any, Any, tuple[Any, ...]]:
     """Run a node's op again on Tensors, so that its vjps record what they do."""
     xp = sys.modules["portanet"]
+    version = None
+    if node.versions is not None:
+        versions = [version for version, _ in node.versions]
+        version = versions[0] if len(versions) == 1 else SeveralVersions(versions)
     operands = []
     for array, parent in zip(node.operands, node.parents, strict=True):
         if array is None or type(array) in _SCALAR_KINDS:
@@ -480,6 +547,7 @@ def _run_on_tensors(node: Node) -> tuple[Any, Any, tuple[Any, ...]]:
             continue
         tensor = wrap(array)
         tensor._node = parent
+        tensor._version = version
         operands.append(tensor)
     _, vjps = node.op(xp, *operands, **node.options)
     return xp, operands, vjps
@@ -683,7 +751,7 @@ class Tensor:
         """
         keep = create_graph if retain_graph is None else retain_graph
         if gradient is None and not create_graph and not self._data.shape and self._node is not None:
-            walk_back(((self._node, _unit(self, False)),), keep=keep, wrap=wrap, unwrap=unwrap)
+            walk_back(((self._node, _unit(self, False)),), keep=keep, wrap=wrap, unwrap=_checked_array)
             return
         run_backward([self], [gradient], retain_graph=keep, create_graph=create_graph)
 
@@ -700,10 +768,9 @@ class Tensor:
         if self._node.is_leaf:
             return
 
-        def keep(gradient: Tensor) -> None:
-            self._grad = gradient if self._grad is None else self._grad + gradient
-
-        self.register_hook(keep)
+        if self._node.hooks is None:
+            self._node.hooks = {}
+        self._node.hooks[RETAINED] = _Keeper(self)
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> HookHandle:
         """Call ``hook(gradient)`` whenever the gradient of this Tensor is complete; what it returns replaces it.
@@ -726,6 +793,7 @@ class Tensor:
                 f"in-place operation: the result has shape {new.shape}, this Tensor has {self.shape}."
             )
         if new.dtype != self.dtype:
+            check_kind("in-place operation", new.dtype, self.dtype)
             new = new.astype(self.dtype)
         if isinstance(self._node, Leaf):
             if is_grad_enabled():
@@ -733,8 +801,13 @@ class Tensor:
                     "in-place operation: a leaf Tensor that requires a gradient cannot be changed while operations are "
                     "recorded. Do it inside `with portanet.no_grad():`."
                 )
-        else:
+        elif is_grad_enabled():  # otherwise the values change and the history stays, as in PyTorch
+            keeper = None
+            if self._node is not None and self._node.hooks:
+                keeper = self._node.hooks.pop(RETAINED, None)
             self._node = new._node
+            if keeper is not None and self._node is not None:
+                self.retain_grad()
         self._data = new._data
         if self._version is not None:
             self._version = Version()
@@ -847,7 +920,7 @@ class Tensor:
         text = host.__array_namespace__().array2string(host, separator=", ", prefix=f"{type(self).__name__}(")
         parts = [text]
         dtype = self.dtype
-        if dtype not in (float32, bool_) and dtype.name != "int64" or self.size == 0:
+        if (dtype not in (float32, bool_) and dtype.name != "int64") or self.size == 0:
             parts.append(f"dtype={dtype.name}")
         if self.device != Device("numpy", "cpu"):
             parts.append(f"device='{self.device}'")
@@ -894,7 +967,7 @@ class Tensor:
     def __iter__(self) -> Iterator[Tensor]:
         if not self._data.shape:
             raise TypeError("iteration over a Tensor without axes")
-        return (self[i] for i in range(len(self)))
+        return (self[i, ...] for i in range(len(self)))
 
     # Its parts
 
@@ -903,10 +976,13 @@ class Tensor:
 
     def __setitem__(self, key: Any, value: Any) -> None:
         if not _is_operand(value):
+            check_kind("x[key] = value", asarray(value, device=self.device).dtype, self.dtype)
             value = asarray(value, dtype=self.dtype, device=self.device)
         elif type(value) in _SCALAR_KINDS:
             check_scalar("x[key] = value", value, self.dtype)
             value = asarray(value, dtype=self.dtype, device=self.device)
+        array = unwrap(value)
+        check_kind("x[key] = value", require_known(array).dtype_of(array), self.dtype)
         self._rebind(lift(indexing.setitem)(self, value, native_key(key)))
 
     # Its operators
@@ -931,7 +1007,7 @@ class Tensor:
     __ne__ = _binary(elementwise.not_equal)[0]
     __hash__ = object.__hash__
     __neg__ = lift(elementwise.negative)
-    __pos__ = lift(elementwise.positive)
+    __pos__ = lift(elementwise.positive, aliases=True)  # some libraries return the array itself
     __abs__ = lift(elementwise.abs)
     __invert__ = lift(elementwise.bitwise_invert)
 
@@ -1006,6 +1082,20 @@ def copied(xp: Any, x: Array) -> OpResult:
     return xp.asarray(x, copy=True), (lambda g: g,)
 
 
+class _Keeper:
+    """The hook of :meth:`Tensor.retain_grad`."""
+
+    __slots__ = ("_tensor",)
+
+    def __init__(self, tensor: Tensor) -> None:
+        self._tensor = weakref.ref(tensor)
+
+    def __call__(self, gradient: Tensor) -> None:
+        tensor = self._tensor()
+        if tensor is not None:
+            tensor._grad = gradient if tensor._grad is None else tensor._grad + gradient
+
+
 def _moved(tensor: Tensor, place: Device) -> Tensor:
     """The same values on another device, perhaps of another backend; the cotangent travels back."""
     home = tensor.device
@@ -1018,6 +1108,7 @@ def _moved(tensor: Tensor, place: Device) -> Tensor:
         return move(x, place), (lambda g: move(g, home),)
 
     moved = wrap(as_native(tensor._data, None, place, None))
+    moved._version = tensor._version  # two libraries may share the memory
     if tensor._node is not None and is_grad_enabled():
         vjps = to_place(None, tensor._data)[1]
         implementation = Implementation(to_place, source)

@@ -37,8 +37,8 @@ def get_num_threads() -> int:
     Returns
     -------
     int
-        What :func:`set_num_threads` set, else the environment variable ``PORTANET_NUM_THREADS``, else the number of cores that this
-        process may use.
+        What :func:`set_num_threads` set, else the environment variable ``PORTANET_NUM_THREADS``, else the
+        number of cores that this process may use.
     """
     global _threads
     if _threads is None:
@@ -67,8 +67,8 @@ def run_in_threads(work: Callable[[Iterator[Any]], None], pieces: Sequence[Any],
     Parameters
     ----------
     work : callable
-        ``work(pieces)`` takes pieces from the iterator it is given and works on each. It must release the interpreter's lock
-        while it works (NumPy's functions do), or nothing is gained.
+        ``work(pieces)`` takes pieces from the iterator it is given and works on each. It must release the
+        interpreter's lock while it works (NumPy's functions do), or nothing is gained.
     pieces : sequence
         What there is to do.
     threads : int

@@ -1,7 +1,8 @@
 """Faster NumPy functions for single ops; each has the signature and the contract of the op that it replaces.
 
-What makes them faster: fewer calls, results written into arrays that are at hand, ``a.dot(b)`` and ``ufunc.reduce`` instead of
-their slower fronts, and constants as arrays without dimensions, since a Python number is converted in every call.
+What makes them faster: fewer calls, results written into arrays that are at hand, ``a.dot(b)`` and
+``ufunc.reduce`` instead of their slower fronts, and constants as arrays without dimensions, since a Python
+number is converted in every call.
 """
 
 from __future__ import annotations
@@ -185,7 +186,8 @@ def _plain_cross_entropy(
     label_smoothing: float,
     reduction: str,
 ) -> bool:
-    return x.dtype in _ZERO and x.ndim == 2 and weight is None and not label_smoothing and reduction != "none" and x.shape[1] > 0
+    plain = weight is None and not label_smoothing and reduction != "none"
+    return plain and x.ndim == 2 and x.shape[1] > 0 and x.dtype in _ZERO
 
 
 KERNELS: dict[str, Kernel] = {

@@ -1,7 +1,8 @@
 """Optimizer steps in place: in pieces that stay in the cache, and on several threads where there is much to do.
 
-An update rule goes over its arrays a dozen times. Done array by array, each pass would fetch everything from memory again; done piece by
-piece, a piece is fetched once. NumPy releases the interpreter's lock while it computes, so threads can share the pieces.
+An update rule goes over its arrays a dozen times. Done array by array, each pass would fetch everything from
+memory again; done piece by piece, a piece is fetched once. NumPy releases the interpreter's lock while it
+computes, so threads can share the pieces.
 """
 
 from __future__ import annotations
@@ -122,8 +123,8 @@ def adam(
 ) -> None:
     """One step of Adam or AdamW over many arrays, in place.
 
-    ``lr * (m / bias1) / (sqrt(v / bias2) + eps)`` is computed as ``scale * m / (sqrt(v) + eps * root)``, so that the corrections cost no
-    pass over the arrays.
+    ``lr * (m / bias1) / (sqrt(v / bias2) + eps)`` is computed as ``scale * m / (sqrt(v) + eps * root)``, so
+    that the corrections cost no pass over the arrays.
     """
     beta1, beta2 = betas
     dtype = parameters[0].dtype

@@ -66,7 +66,8 @@ class TensorDataset(Dataset):
             shape = getattr(array, "shape", None)
             if shape is None:
                 raise DataError(
-                    f"arrays: number {position + 1} is a {type(array).__name__}, not an array. Convert it with portanet.asarray(...)."
+                    f"arrays: number {position + 1} is a {type(array).__name__}, not an array. "
+                    "Convert it with portanet.asarray(...)."
                 )
             if not shape:
                 raise DataError(
@@ -97,7 +98,9 @@ def _rows(array: Array, indices: Any) -> Tensor:
 
 
 def stack_samples(samples: Sequence[Any]) -> Any:
-    """Join samples into a batch: Tensors, arrays and numbers along a new first axis; tuples, lists and dicts part by part.
+    """Join samples into a batch along a new first axis.
+
+    Tensors, arrays and numbers are stacked; tuples, lists and dicts part by part.
 
     Raises
     ------
@@ -119,7 +122,8 @@ def stack_samples(samples: Sequence[Any]) -> Any:
         shapes = {tuple(sample.shape) for sample in samples}
         if len(shapes) > 1:
             raise DataError(
-                f"collate: the samples of a batch have different shapes, {sorted(shapes)}. Pad them, or pass collate_fn."
+                f"collate: the samples of a batch have different shapes, {sorted(shapes)}. Pad them, "
+                "or pass collate_fn."
             )
         return asarray(first.__array_namespace__().stack(list(samples)))
     if hasattr(first, "shape"):

@@ -18,8 +18,8 @@ class DataLoader:
     Parameters
     ----------
     dataset
-        Anything with ``__len__`` and ``__getitem__``. If it has ``batch(indices)``, too, as :class:`TensorDataset`, a batch is taken
-        at once and not sample by sample.
+        Anything with ``__len__`` and ``__getitem__``. If it has ``batch(indices)``, too, as
+        :class:`TensorDataset`, a batch is taken at once and not sample by sample.
     batch_size : int, default 1
         Samples in a batch; the last one may be smaller.
     shuffle : bool, default False
@@ -55,7 +55,8 @@ class DataLoader:
     ) -> None:
         if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
             raise TypeError(
-                f"dataset: expected something with __len__ and __getitem__, got {type(dataset).__name__}. Wrap arrays in "
+                "dataset: expected something with __len__ and __getitem__, got "
+                f"{type(dataset).__name__}. Wrap arrays in "
                 "portanet.data.TensorDataset(...)."
             )
         if len(dataset) == 0:

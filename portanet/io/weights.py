@@ -17,8 +17,8 @@ __all__ = ["load", "save"]
 def save(state_dict: Mapping[str, Array], path: str | os.PathLike[str]) -> None:
     """Write Tensors or arrays by name as a safetensors file.
 
-    The file is written under another name beside ``path``, flushed to disk and then renamed, so that ``path`` is at every moment either
-    what it was or complete.
+    The file is written under another name beside ``path``, flushed to disk and then renamed, so that ``path``
+    is at every moment either what it was or complete.
 
     Parameters
     ----------
@@ -41,13 +41,15 @@ def save(state_dict: Mapping[str, Array], path: str | os.PathLike[str]) -> None:
 
     if not isinstance(state_dict, Mapping):
         raise TypeError(
-            f"state_dict: expected a mapping of names to Tensors, got {type(state_dict).__name__}. Pass model.state_dict()."
+            f"state_dict: expected a mapping of names to Tensors, got {type(state_dict).__name__}. "
+            "Pass model.state_dict()."
         )
     arrays = {}
     for name, value in state_dict.items():
         if not isinstance(name, str) or not hasattr(value, "shape"):
             raise TypeError(
-                f"state_dict: expected names and Tensors, got {name!r}: {type(value).__name__}. Pass model.state_dict()."
+                f"state_dict: expected names and Tensors, got {name!r}: {type(value).__name__}. Pass "
+                "model.state_dict()."
             )
         host = to_host(value)
         # safetensors writes the memory as it lies, which is wrong for a transposed or broadcast array.

@@ -122,8 +122,8 @@ def _check_probabilities(xp: Any, array: Array, argument: str) -> None:
     if not (lowest >= 0 and highest <= 1):
         hint = " For logits use binary_cross_entropy_with_logits." if argument == "input" else ""
         raise DataError(
-            f"{argument}: binary_cross_entropy expects numbers from 0 to 1, got {lowest if not lowest >= 0 else highest}."
-            + hint
+            f"{argument}: binary_cross_entropy expects numbers from 0 to 1, got "
+            f"{lowest if not lowest >= 0 else highest}." + hint
         )
 
 
@@ -221,12 +221,17 @@ def cross_entropy(
     if tuple(t.shape) != expected:
         hint = ""
         if tuple(t.shape) == tuple(x.shape):
-            hint = " One-hot targets are probabilities: convert them with portanet.astype(target, input.dtype)."
+            hint = (
+                " One-hot targets are probabilities: convert them with portanet.astype(target, input.dtype)."
+            )
         raise ShapeError(
             f"target: for an input of shape {tuple(x.shape)} cross_entropy expects class indices of shape {expected}, "
             f"got {tuple(t.shape)}.{hint}"
         )
-    if dtype.name not in ("int32", "int64"):  # narrower ones cannot count many classes, unsigned ones not below 0
+    if dtype.name not in (
+        "int32",
+        "int64",
+    ):  # narrower ones cannot count many classes, unsigned ones not below 0
         target = astype(target, other.namespace.int64)
         t = unwrap(target)
     if other.readable(t):

@@ -50,8 +50,8 @@ def functional_call(
     module : Module
         It is unchanged afterwards. Not to be called from several threads at once.
     arrays : mapping of str to array or Tensor
-        Replacements by dotted name; names left out keep the module's own. A shared Tensor is replaced at all of its places,
-        unless each is named.
+        Replacements by dotted name; names left out keep the module's own. A shared Tensor is replaced at all
+        of its places, unless each is named.
     args : tuple or a single argument
         What ``forward`` is called with.
     kwargs : mapping, optional

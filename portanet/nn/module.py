@@ -166,7 +166,8 @@ class Module:
             ):
                 return
         raise KeyError(
-            f"name: expected a string without dots that names nothing but a {role} of {type(self).__name__}, got {name!r}."
+            f"name: expected a string without dots that names nothing but a {role} of "
+            f"{type(self).__name__}, got {name!r}."
         )
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
@@ -251,7 +252,7 @@ class Module:
     def _slots(
         self, prefix: str = "", *, all_buffers: bool = False
     ) -> Iterator[tuple[str, Module, str, Tensor]]:
-        """Every place of the state dict: dotted name, owner, attribute, value. A shared Tensor comes at each of its places."""
+        """Every place of the state dict: dotted name, owner, attribute, value; a shared Tensor at each of its places."""
         own = vars(self)
         for name, value in own.items():
             if isinstance(value, Parameter):
@@ -265,7 +266,7 @@ class Module:
     # Its state
 
     def state_dict(self) -> dict[str, Tensor]:
-        """All parameters and persistent buffers by dotted name, with PyTorch's names and layouts, detached from the graph.
+        """All parameters and persistent buffers by dotted name, detached, with PyTorch's names and layouts.
 
         The Tensors share memory with the module's: save or clone them before training goes on.
         """

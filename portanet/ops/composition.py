@@ -13,8 +13,8 @@ __all__ = ["apply", "recorded"]
 def recorded(xp: Namespace, op: Op) -> Callable[..., Any] | None:
     """The Tensor function of ``op`` where ``xp`` is the Tensor namespace (a higher-order pass); None on raw arrays.
 
-    An op whose formula has a kink that its true derivative has not (``sigmoid`` through ``abs``) takes its own result from
-    here, so that the result's derivative is the op's rule and not that of the formula.
+    An op whose formula has a kink that its true derivative has not (``sigmoid`` through ``abs``) takes its
+    own result from here, so that the result's derivative is the op's rule and not that of the formula.
     """
     table = getattr(xp, "__recorded_ops__", None)
     return None if table is None else table[op]

@@ -1,14 +1,15 @@
 """Elementwise functions of the standard.
 
-The vocabulary of every rule: ``x``, ``y`` operands, ``r`` the result, ``g`` the cotangent of the result. Broadcasting is undone by
-the engine. An operand that is a Python scalar has no gradient, so its vjp is never called.
+The vocabulary of every rule: ``x``, ``y`` operands, ``r`` the result, ``g`` the cotangent of the result.
+Broadcasting is undone by the engine. An operand that is a Python scalar has no gradient, so its vjp is never
+called.
 """
 
 from __future__ import annotations
 
 import math
 
-from portanet.ops.promotion import constant_like, floating
+from portanet.ops.promotion import alike, constant_like, floating
 from portanet.protocols import Array, Namespace, OpResult
 
 __all__ = [
@@ -75,21 +76,25 @@ __all__ = [
 
 def add(xp: Namespace, x: Array, y: Array) -> OpResult:
     """Sum ``x + y``, elementwise."""
+    x, y = alike(xp, x, y)
     return x + y, (lambda g: g, lambda g: g)
 
 
 def subtract(xp: Namespace, x: Array, y: Array) -> OpResult:
     """Difference ``x - y``, elementwise."""
+    x, y = alike(xp, x, y)
     return x - y, (lambda g: g, lambda g: -g)
 
 
 def multiply(xp: Namespace, x: Array, y: Array) -> OpResult:
     """Product ``x * y``, elementwise."""
+    x, y = alike(xp, x, y)
     return x * y, (lambda g: g * y, lambda g: g * x)
 
 
 def divide(xp: Namespace, x: Array, y: Array) -> OpResult:
     """Quotient ``x / y``, elementwise; integers are divided in the default floating-point type, float32."""
+    x, y = alike(xp, x, y)
     x, y = floating(xp, x), floating(xp, y)
     return x / y, (lambda g: g / y, lambda g: -g * x / (y * y))
 
@@ -97,9 +102,10 @@ def divide(xp: Namespace, x: Array, y: Array) -> OpResult:
 def pow(xp: Namespace, x: Array, y: Array) -> OpResult:
     """Power ``x ** y``, elementwise.
 
-    The gradient with respect to ``x`` is ``y * x ** (y - 1)``, and 0 where ``y`` is 0; with respect to ``y`` it is ``r * log(x)``, and
-    0 where ``x`` is 0 and ``y`` is not negative.
+    The gradient with respect to ``x`` is ``y * x ** (y - 1)``, and 0 where ``y`` is 0; with respect to ``y``
+    it is ``r * log(x)``, and 0 where ``x`` is 0 and ``y`` is not negative.
     """
+    x, y = alike(xp, x, y)
     r = x**y
 
     def wrt_x(g: Array) -> Array:
@@ -234,6 +240,7 @@ def atan(xp: Namespace, x: Array) -> OpResult:
 
 def atan2(xp: Namespace, x: Array, y: Array) -> OpResult:
     """Angle in radians of the point whose ordinate is ``x`` and whose abscissa is ``y``."""
+    x, y = alike(xp, x, y)
     x, y = floating(xp, x), floating(xp, y)
     r = xp.atan2(x, y)
     return r, (lambda g: g * y / (x * x + y * y), lambda g: -g * x / (x * x + y * y))
@@ -312,9 +319,9 @@ def _both_arrays(xp: Namespace, x: Array, y: Array) -> tuple[Array, Array]:
 
 
 def clip(xp: Namespace, x: Array, min: Array | None = None, max: Array | None = None) -> OpResult:
-    """Limit values to the range from ``min`` to ``max``; the gradient passes where the value was within, bounds included."""
+    """Limit values to the range from ``min`` to ``max``; the gradient passes inside it, bounds included."""
     inside = None
-    r = x
+    r = x if min is not None or max is not None else xp.asarray(x, copy=True)
     if min is not None:
         low = constant_like(xp, min, x)
         inside = x >= low
@@ -350,11 +357,13 @@ def where(xp: Namespace, condition: Array, x: Array, y: Array) -> OpResult:
 
 def remainder(xp: Namespace, x: Array, y: Array) -> OpResult:
     """Remainder of division, with the sign of the divisor."""
+    x, y = alike(xp, x, y)
     return x % y, (lambda g: g, lambda g: -g * xp.floor(x / y))
 
 
 def floor_divide(xp: Namespace, x: Array, y: Array) -> OpResult:
     """Quotient rounded towards negative infinity; no gradient."""
+    x, y = alike(xp, x, y)
     return x // y, (None, None)
 
 

@@ -73,7 +73,8 @@ def tensordot(
         return xp.permute_dims(r, tuple(sorted(range(len(order)), key=order.__getitem__)))
 
     def wrt_x(g: Array) -> Array:
-        # The axes left after contracting y's free axes are y's contracted ones in ascending order, so pair them by position.
+        # The axes left after contracting y's free axes are y's contracted ones in ascending order, so pair
+        # them by position.
         ascending = tuple(sorted(range(len(right)), key=right.__getitem__))
         r = xp.tensordot(g, y, axes=(tuple(range(len(x_free), g.ndim)), y_free))
         return restored(r, x_free, tuple(left[i] for i in ascending))

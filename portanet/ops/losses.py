@@ -69,7 +69,8 @@ def check_factor(argument: str, factor: Array, x: Array) -> None:
     lengths = zip(reversed(factor.shape), reversed(x.shape), strict=False)
     if factor.ndim > x.ndim or any(mine not in (1, its) for mine, its in lengths):
         raise ShapeError(
-            f"{argument}: expected a shape that can be broadcast to the input's {tuple(x.shape)}, got {tuple(factor.shape)}."
+            f"{argument}: expected a shape that can be broadcast to the input's {tuple(x.shape)}, "
+            f"got {tuple(factor.shape)}."
         )
 
 
@@ -191,7 +192,8 @@ def cross_entropy(
     if weight is not None:
         weights = xp.reshape(weight, tuple(line))
         share, total = unweighted * weights, xp.sum(hits * weights)
-    # A class that a logit of minus infinity forbids has a log_p of minus infinity; unless it is the target it costs nothing.
+    # A class that a logit of minus infinity forbids has a log_p of minus infinity; unless it is the target it
+    # costs nothing.
     cost = xp.where(unweighted == 0, xp.zeros_like(log_p), -log_p)
     losses = xp.sum(share * cost, axis=axis)
     r = losses if reduction == "none" else xp.sum(losses)
@@ -199,7 +201,9 @@ def cross_entropy(
         r = r / total
 
     def scale(g: Array) -> Array:
-        return xp.expand_dims(g, axis=axis) if reduction == "none" else g / total if reduction == "mean" else g
+        return (
+            xp.expand_dims(g, axis=axis) if reduction == "none" else g / total if reduction == "mean" else g
+        )
 
     def wrt_x(g: Array) -> Array:
         return scale(g) * (xp.exp(log_p) * xp.sum(share, axis=axis, keepdims=True) - share)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from portanet.protocols import Array, NativeDType, Namespace, OpResult
+from portanet.protocols import Array, Namespace, NativeDType, OpResult
 
 __all__ = [
     "astype",

@@ -1,29 +1,53 @@
 """How numbers of other kinds enter an op.
 
-Functions that need floating-point numbers take integers in the default type, float32. Array libraries differ here (NumPy would
-give float64, PyTorch float32, the standard nothing at all), and no result of portanet depends on the library.
+Functions that need floating-point numbers take integers in the default type, float32; beside a floating-point array
+integers take its type. Array libraries differ here (NumPy would give float64, PyTorch float32, the standard nothing at
+all), and no result of portanet depends on the library.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from portanet.protocols import Array, NativeDType, Namespace
+from portanet.protocols import Array, Namespace, NativeDType
 
-__all__ = ["constant_like", "device_of", "floating"]
+__all__ = ["alike", "all_alike", "constant_like", "device_of", "floating", "is_integer"]
 
-_is_integer: dict[NativeDType, bool] = {}
+_is_integer: dict[tuple[Namespace, NativeDType], bool] = {}
 
 
 def floating(xp: Namespace, x: Any) -> Array:
     """``x`` in float32 if it is an array of integers or booleans, else as it is."""
     dtype = getattr(x, "dtype", None)
-    if dtype is None:
-        return x
-    integer = _is_integer.get(dtype)
+    return xp.astype(x, xp.float32) if dtype is not None and is_integer(xp, dtype) else x
+
+
+def alike(xp: Namespace, x: Any, y: Any) -> tuple[Array, Array]:
+    """Two operands; if one has integers or booleans and the other floating-point numbers, the first in the type of the second."""
+    if type(x) is not type(y) or x.dtype is y.dtype:
+        return x, y
+    integers = is_integer(xp, x.dtype)
+    if integers == is_integer(xp, y.dtype):
+        return x, y
+    return (xp.astype(x, y.dtype), y) if integers else (x, xp.astype(y, x.dtype))
+
+
+def all_alike(xp: Namespace, arrays: Sequence[Array]) -> list[Array]:
+    """Like :func:`alike`, for any number of arrays: integers in the type of the first floating-point array."""
+    floats = [x.dtype for x in arrays if not is_integer(xp, x.dtype)]
+    if not floats or len(floats) == len(arrays):
+        return list(arrays)
+    return [xp.astype(x, floats[0]) if is_integer(xp, x.dtype) else x for x in arrays]
+
+
+def is_integer(xp: Namespace, dtype: NativeDType) -> bool:
+    """Whether a data type is one of integers or booleans."""
+    # Data types of two libraries must not be compared, so the namespace goes first.
+    integer = _is_integer.get((xp, dtype))
     if integer is None:
-        integer = _is_integer[dtype] = bool(xp.isdtype(dtype, ("integral", "bool")))
-    return xp.astype(x, xp.float32) if integer else x
+        integer = _is_integer[xp, dtype] = bool(xp.isdtype(dtype, ("integral", "bool")))
+    return integer
 
 
 def device_of(x: Array) -> Any:

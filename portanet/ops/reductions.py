@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod as product
 
 from portanet.ops.promotion import floating
-from portanet.protocols import Array, NativeDType, Namespace, OpResult
+from portanet.protocols import Array, Namespace, NativeDType, OpResult
 
 __all__ = ["Axes", "all", "any", "argmax", "argmin", "max", "mean", "min", "prod", "std", "sum", "var"]
 
@@ -14,7 +14,7 @@ Axes = int | tuple[int, ...] | None
 
 def _restore(xp: Namespace, x: Array, reduced: Array, axis: Axes, keepdims: bool) -> Array:
     """Give a reduced array back the axes of length 1 that it lost."""
-    if keepdims or axis is None and reduced.ndim == x.ndim:
+    if keepdims or (axis is None and reduced.ndim == x.ndim):
         return reduced
     axes = range(x.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
     gone = {a % x.ndim for a in axes}
@@ -71,7 +71,8 @@ def prod(
     r = xp.prod(x, axis=axis, dtype=dtype, keepdims=keepdims)
 
     def vjp(g: Array) -> Array:
-        # The product of all the others, without dividing: products of what stands before and of what stands after, along one axis.
+        # The product of all the others, without dividing: products of what stands before and of what stands
+        # after, along one axis.
         axes = tuple(range(x.ndim)) if axis is None else (axis,) if isinstance(axis, int) else axis
         axes = tuple(a % x.ndim for a in axes)
         others = tuple(a for a in range(x.ndim) if a not in axes)

@@ -28,12 +28,15 @@ def adam(
     amsgrad: bool,
     maximize: bool,
 ) -> tuple[Array, tuple[Array, ...]]:
-    """One step of Adam: the new parameter and the new state ``(exp_avg, exp_avg_sq)``, with ``max_exp_avg_sq`` for AMSGrad.
+    """One step of Adam: the new parameter and the new state.
 
-    ``exp_avg`` and ``exp_avg_sq`` are running means of the gradient and of its square, both too small at first by the factors
-    ``1 - beta ** step``, which the step size and the denominator make up for (Kingma and Ba, "Adam", ICLR 2015). Decoupled weight decay
-    shrinks the parameter itself and does not pass through the means (Loshchilov and Hutter, "Decoupled weight decay
-    regularization", ICLR 2019). AMSGrad divides by the largest ``exp_avg_sq`` so far (Reddi et al., ICLR 2018).
+    The state is ``(exp_avg, exp_avg_sq)``, and for AMSGrad ``max_exp_avg_sq``, too.
+
+    ``exp_avg`` and ``exp_avg_sq`` are running means of the gradient and of its square, both too small at
+    first by the factors ``1 - beta ** step``, which the step size and the denominator make up for (Kingma and
+    Ba, "Adam", ICLR 2015). Decoupled weight decay shrinks the parameter itself and does not pass through the
+    means (Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019). AMSGrad divides by the
+    largest ``exp_avg_sq`` so far (Reddi et al., ICLR 2018).
     """
     beta1, beta2 = betas
     if maximize:

@@ -31,7 +31,8 @@ class LRScheduler:
                 group["initial_lr"] = group["lr"]
             elif "initial_lr" not in group:
                 raise OptionError(
-                    "last_epoch: going on from an epoch needs 'initial_lr' in the optimizer's groups; load the optimizer's "
+                    "last_epoch: going on from an epoch needs 'initial_lr' in the optimizer's "
+                    "groups; load the optimizer's "
                     "state dict first."
                 )
         self.base_lrs = [group["initial_lr"] for group in optimizer.param_groups]

@@ -1,9 +1,9 @@
 """The one loop that all optimizers share.
 
-An optimizer is an update rule, a pure function (``optim/sgd.py``, ``optim/adam.py``), and this loop, which hands the rule its arrays.
-Small parameters of one group live side by side in one flat buffer, so that a rule's ten calls are made once and not once for each;
-large ones are handed over as they are. A backend may bring a kernel for a rule, which then gets all arrays of a group at once and
-may write into them.
+An optimizer is an update rule, a pure function (``optim/sgd.py``, ``optim/adam.py``), and this loop, which
+hands the rule its arrays. Small parameters of one group live side by side in one flat buffer, so that a
+rule's ten calls are made once and not once for each; large ones are handed over as they are. A backend may
+bring a kernel for a rule, which then gets all arrays of a group at once and may write into them.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ SMALL = 16_384
 
 
 class _Bucket:
-    """Parameters that are updated together: one group's, of one place and type, with the same number of steps behind them.
+    """Parameters that are updated together.
 
+    They are of one group, place and data type, and have the same number of steps behind them.
     Its arrays are its own: they are copied once, so that writing into them changes nobody else's data.
     """
 
@@ -59,7 +60,9 @@ class _Bucket:
         xp = self.xp
         members = [self.tensors[i] for i in self.packed]
         flat = xp.concat([member._data for member in members], axis=None)
-        flat_state = [xp.concat([self.states[i][slot] for i in self.packed], axis=None) for slot in self.slots]
+        flat_state = [
+            xp.concat([self.states[i][slot] for i in self.packed], axis=None) for slot in self.slots
+        ]
         start = 0
         for i, member in zip(self.packed, members, strict=True):
             end = start + member.size
@@ -117,8 +120,8 @@ class _Bucket:
 class Optimizer:
     """Changes parameters by their gradients; the base class of all optimizers.
 
-    A subclass sets :attr:`rule`, says in :meth:`state_slots` which arrays the rule keeps for each parameter, and gives its options to
-    ``__init__``.
+    A subclass sets :attr:`rule`, says in :meth:`state_slots` which arrays the rule keeps for each parameter,
+    and gives its options to ``__init__``.
 
     Parameters
     ----------
@@ -173,12 +176,14 @@ class Optimizer:
                 )
             if isinstance(tensor, UninitializedParameter):
                 raise ShapeError(
-                    "params: a lazy module's parameter has no shape yet. Run one batch through the model before making the "
+                    "params: a lazy module's parameter has no shape yet. Run one batch through the "
+                    "model before making the "
                     "optimizer."
                 )
             if not tensor.is_leaf:
                 raise OptionError(
-                    "params: a Tensor that was computed from others cannot be optimized; optimize what it was computed from."
+                    "params: a Tensor that was computed from others cannot be optimized; optimize "
+                    "what it was computed from."
                 )
             if id(tensor) in known:
                 raise OptionError("params: a Tensor appears twice among the parameters.")
@@ -219,7 +224,7 @@ class Optimizer:
             buckets = self._buckets.get(index, ())
             gradients = [bucket.gradients() if bucket.slots == slots else None for bucket in buckets]
             covered = sum([len(bucket.tensors) for bucket in buckets])
-            if None in gradients or covered != len(group["params"]) and covered != _with_gradient(group):
+            if None in gradients or (covered != len(group["params"]) and covered != _with_gradient(group)):
                 buckets = self._gather(index, group, slots)
                 gradients = [bucket.gradients() for bucket in buckets]
             for bucket, found in zip(buckets, gradients, strict=True):
@@ -310,7 +315,8 @@ class Optimizer:
         there = [len(group["params"]) for group in saved_groups]
         if here != there:
             raise StateDictError(
-                f"state_dict: expected groups of {here} parameters, got groups of {there}. It was saved by an optimizer of "
+                f"state_dict: expected groups of {here} parameters, got groups of {there}. It was "
+                "saved by an optimizer of "
                 "another model."
             )
         loaded: dict[int, dict[str, Any]] = {}
@@ -327,14 +333,16 @@ class Optimizer:
                 missing = [slot for slot in ("step", *slots) if slot not in entry]
                 if missing:
                     raise StateDictError(
-                        f"state_dict: parameter {number} has no {', '.join(missing)}; it was saved by another kind of optimizer."
+                        f"state_dict: parameter {number} has no {', '.join(missing)}; it was saved "
+                        "by another kind of optimizer."
                     )
                 fresh: dict[str, Any] = {"step": int(entry["step"])}
                 for slot in slots:
                     value = entry[slot]
                     if tuple(value.shape) != tensor.shape:
                         raise StateDictError(
-                            f"state_dict: {slot} of parameter {number} has shape {tuple(value.shape)}, expected {tensor.shape}. "
+                            f"state_dict: {slot} of parameter {number} has shape "
+                            f"{tuple(value.shape)}, expected {tensor.shape}. "
                             "It was saved with another model."
                         )
                     fresh[slot] = as_native(value, tensor.dtype, tensor.device, True)

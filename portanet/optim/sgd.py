@@ -28,8 +28,8 @@ def sgd(
 ) -> tuple[Array, tuple[Array, ...]]:
     """One step of SGD: the new parameter and the new state ``(momentum_buffer,)``, empty without momentum.
 
-    With Nesterov momentum it looks ahead by one step (Sutskever et al., "On the importance of initialization and momentum in deep
-    learning", ICML 2013), in PyTorch's form.
+    With Nesterov momentum it looks ahead by one step (Sutskever et al., "On the importance of initialization
+    and momentum in deep learning", ICML 2013), in PyTorch's form.
     """
     if maximize:
         gradient = -gradient

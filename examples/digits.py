@@ -1,0 +1,122 @@
+"""Teach a network to read handwritten digits: the 1797 pictures of 8 × 8 pixels that come with scikit-learn.
+
+    python examples/digits.py
+    python examples/digits.py --backend jax --seed 3
+
+A fifth of the pictures is held out: the network never trains on them, and its accuracy is counted on them. Pictures of
+the loss, of digits that it misread, and of what it took them for go to the output folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from common import read_options
+from matplotlib.figure import Figure
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+from tqdm import tqdm
+
+import portanet as pn
+from portanet import metrics, nn, optim, plot
+from portanet.data import DataLoader, TensorDataset
+
+
+def load() -> list[np.ndarray]:
+    """Return training images, held-out images (each of 64 numbers from 0 to 1), training labels, held-out labels."""
+    images, labels = load_digits(return_X_y=True)
+    images = (images / 16).astype(np.float32)  # a pixel is a whole number from 0 to 16
+    # The same split in every run, so that accuracies can be compared; each digit has its share in both parts.
+    return train_test_split(images, labels, test_size=0.2, random_state=0, stratify=labels)
+
+
+def train(model: nn.Module, batches: DataLoader, epochs: int) -> list[float]:
+    """Train the model; return the loss of every batch."""
+    loss_fn = nn.CrossEntropyLoss()
+    optimizer = optim.AdamW(model.parameters(), lr=0.003)
+    schedule = optim.lr_scheduler.StepLR(
+        optimizer, step_size=15, gamma=0.3
+    )  # smaller steps later on settle better
+    losses: list[float] = []
+    progress = tqdm(range(epochs), desc="training", unit="epoch")
+    for _ in progress:
+        epoch_losses = []
+        for images, labels in batches:
+            loss = loss_fn(model(images), labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            epoch_losses.append(loss.detach())
+        schedule.step()
+        losses += [
+            loss.item() for loss in epoch_losses
+        ]  # read once an epoch, so that a GPU need not wait each step
+        progress.set_postfix(loss=f"{losses[-1]:.4f}", refresh=False)
+    return losses
+
+
+def draw_misread(images: np.ndarray, labels: np.ndarray, predicted: np.ndarray, folder: Path) -> None:
+    """Draw up to twelve held-out digits that the network took for another."""
+    wrong = np.flatnonzero(predicted != labels)[:12]
+    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
+    figure.suptitle(f"Misread: {(predicted != labels).sum()} of {len(labels)} held-out digits")
+    for place, k in enumerate(wrong):
+        ax = figure.add_subplot(3, 4, place + 1)
+        ax.imshow(images[k].reshape(8, 8), cmap="gray_r")
+        ax.set_title(f"a {labels[k]}, read as {predicted[k]}", fontsize="small")
+        ax.set_axis_off()
+    print(f"picture: {plot.save(figure, folder / 'misread.png')}")
+
+
+def draw_confusion(confusion: np.ndarray, folder: Path) -> None:
+    """Draw how often each digit was read as each digit."""
+    figure = Figure(figsize=(5.4, 4.8), layout="constrained")
+    ax = figure.add_subplot()
+    image = ax.imshow(confusion, cmap="Blues")
+    figure.colorbar(image, label="pictures")
+    for (true, read), count in np.ndenumerate(confusion):
+        if count:
+            dark = count > confusion.max() / 2
+            ax.text(read, true, str(count), ha="center", va="center", color="white" if dark else "black")
+    ax.set(xlabel="read as", ylabel="true digit", title="Held-out digits", xticks=range(10), yticks=range(10))
+    print(f"picture: {plot.save(figure, folder / 'confusion.png')}")
+
+
+def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
+    """Train and test; return the losses, the accuracy on the held-out part and its confusion matrix."""
+    options = read_options(
+        arguments,
+        "Teach a network to read handwritten digits.",
+        epochs=40,
+        epochs_help="how often the training pictures are gone through",
+        output="pictures/digits",
+    )
+    train_images, test_images, train_labels, test_labels = load()
+    print(f"{len(train_images)} pictures to train on, {len(test_images)} held out")
+
+    model = nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 10))
+    print(model)
+    batches = DataLoader(TensorDataset(train_images, train_labels), batch_size=64, shuffle=True)
+    losses = train(model, batches, options.epochs)
+
+    with pn.no_grad():
+        logits = model(pn.asarray(test_images))
+    predicted = pn.argmax(logits, axis=1)
+    accuracy = metrics.accuracy(predicted, pn.asarray(test_labels))
+    confusion = metrics.confusion_matrix(predicted, pn.asarray(test_labels), num_classes=10)
+    print(f"accuracy on the held-out pictures after {options.epochs} epochs: {accuracy:.4f}")
+
+    curve = plot.loss_curve(
+        losses, average=len(batches), ylabel="cross entropy (nats)", title="Training loss"
+    )
+    print(f"picture: {plot.save(curve, options.output / 'loss.png')}")
+    draw_misread(test_images, test_labels, predicted.numpy(), options.output)
+    draw_confusion(confusion.numpy(), options.output)
+    return {"losses": losses, "accuracy": accuracy, "confusion": confusion.tolist()}
+
+
+if __name__ == "__main__":
+    main()
