@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmarks import machine, report
 from benchmarks.contenders import CONTENDERS
+from benchmarks.import_time import measure_imports
 from benchmarks.turns import Row, measure
 from benchmarks.workloads import WORKLOADS, Update
 
@@ -80,6 +81,8 @@ def main() -> int:
         if live:
             print(f"\r\033[K{progress}", end="", file=sys.stderr, flush=True)
 
+    imports = measure_imports(arguments.rounds).as_text()
+    print(imports, end="\n\n", flush=True)
     rows: list[Row] = []
     for name in arguments.only:
         alone = isinstance(WORKLOADS[name], Update)
@@ -90,7 +93,7 @@ def main() -> int:
             tell("")
             print(report.as_text(row), flush=True)
     if arguments.write:
-        for path in report.write(Path(__file__).parent / "results", facts, rows):
+        for path in report.write(Path(__file__).parent / "results", facts, imports, rows):
             print(f"written: {path}")
     return 1 if any(row.failures for row in rows) else 0
 

@@ -10,7 +10,7 @@ from benchmarks.workloads import Job, Training, Update, make_problem, make_updat
 __all__ = ["CONTENDERS", "YARDSTICK", "Contender"]
 
 YARDSTICK = "handwritten"
-"""The contender that all others are compared with, in what they compute and in what it costs."""
+"""The contender that all others are compared with in what they compute, and in most workloads in what it costs."""
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,8 @@ class Training:
     compared_steps: int
     """How many first steps must show the same losses."""
     unit: str
+    yardstick: str = "handwritten"
+    """The hand-written contender that the budget refers to."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class Update:
     shapes: tuple[tuple[int, ...], ...]
     budget: float
     unit: str
+    yardstick: str = "handwritten"
 
 
 WORKLOADS: dict[str, Training | Update] = {
@@ -80,6 +83,7 @@ WORKLOADS: dict[str, Training | Update] = {
         budget=1.8,
         compared_steps=200,
         unit="us",
+        yardstick="handwritten-plain",
     ),
     "W2": Training(
         name="W2",

@@ -36,10 +36,8 @@ def load() -> list[np.ndarray]:
 def train(model: nn.Module, batches: DataLoader, epochs: int) -> list[float]:
     """Train the model; return the loss of every batch."""
     loss_fn = nn.CrossEntropyLoss()
-    optimizer = optim.AdamW(model.parameters(), lr=0.003)
-    schedule = optim.lr_scheduler.StepLR(
-        optimizer, step_size=15, gamma=0.3
-    )  # smaller steps later on settle better
+    optimizer = optim.AdamW(model.parameters(), lr=0.01)
+    schedule = optim.lr_scheduler.StepLR(optimizer, step_size=10, gamma=0.3)
     losses: list[float] = []
     progress = tqdm(range(epochs), desc="training", unit="epoch")
     for _ in progress:
@@ -51,9 +49,8 @@ def train(model: nn.Module, batches: DataLoader, epochs: int) -> list[float]:
             optimizer.step()
             epoch_losses.append(loss.detach())
         schedule.step()
-        losses += [
-            loss.item() for loss in epoch_losses
-        ]  # read once an epoch, so that a GPU need not wait each step
+        # Values are read once an epoch: reading one makes a GPU finish all that it has been given.
+        losses += [loss.item() for loss in epoch_losses]
         progress.set_postfix(loss=f"{losses[-1]:.4f}", refresh=False)
     return losses
 
@@ -112,6 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     curve = plot.loss_curve(
         losses, average=len(batches), ylabel="cross entropy (nats)", title="Training loss"
     )
+    curve.set_yscale("log")
     print(f"picture: {plot.save(curve, options.output / 'loss.png')}")
     draw_misread(test_images, test_labels, predicted.numpy(), options.output)
     draw_confusion(confusion.numpy(), options.output)

@@ -1,22 +1,24 @@
-"""Checks of plain arguments that several rooms share."""
+"""Checks of plain numbers among the arguments, which several rooms share."""
 
 from __future__ import annotations
 
+import math
+from numbers import Real
 from operator import index
 from typing import Any
 
 from portanet.errors import OptionError
 
-__all__ = ["whole_number"]
+__all__ = ["check_number", "whole_number"]
 
 
-def whole_number(name: str, value: Any, *, low: int, below: int | None = None) -> int:
+def whole_number(name: str, value: Any, *, low: int | None = None) -> int:
     """``value`` as an ``int``, be it Python's or an array library's.
 
     Raises
     ------
     OptionError
-        If it is no whole number of at least ``low`` and less than ``below``.
+        If it is no whole number, or is below ``low``.
 
     Examples
     --------
@@ -29,7 +31,24 @@ def whole_number(name: str, value: Any, *, low: int, below: int | None = None) -
         number = None if isinstance(value, bool) else index(value)
     except TypeError:
         number = None
-    if number is None or number < low or (below is not None and number >= below):
-        limit = "" if below is None else f" and less than {below}"
-        raise OptionError(f"{name}: expected a whole number of at least {low}{limit}, got {value!r}.")
+    if number is None or (low is not None and number < low):
+        limit = "" if low is None else f" of at least {low}"
+        raise OptionError(f"{name}: expected a whole number{limit}, got {value!r}.")
     return number
+
+
+def check_number(
+    name: str, value: Any, *, low: float = -math.inf, high: float = math.inf, open_end: bool = False
+) -> None:
+    """Raise unless ``value`` is a number from ``low`` to ``high``, neither NaN nor infinite.
+
+    Raises
+    ------
+    OptionError
+        If it is not, or is ``high`` itself where ``open_end``.
+    """
+    good = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    if not good or not low <= value <= high or (open_end and value == high):
+        lower = "" if low == -math.inf else f" of at least {low:g}"
+        upper = "" if high == math.inf else f" and {'below' if open_end else 'at most'} {high:g}"
+        raise OptionError(f"{name}: expected a finite number{lower}{upper}, got {value!r}.")

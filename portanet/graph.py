@@ -169,7 +169,9 @@ class Node:
 def unbroadcast(xp: Namespace, cotangent: Array, shape: tuple[int, ...]) -> Array:
     """Sum a cotangent over the axes along which an operand of ``shape`` was repeated."""
     added = cotangent.ndim - len(shape)
-    if added < 0:  # an operand may have more axes of length 1 than the part of an array that it was written to
+    if (
+        added < 0
+    ):  # an operand may have more axes of length 1 than the part of an array that it was written to
         return xp.reshape(unbroadcast(xp, cotangent, shape[-added:]), shape)
     repeated = tuple(range(added)) + tuple(
         axis + added for axis, size in enumerate(shape) if size == 1 and cotangent.shape[axis + added] != 1
@@ -236,6 +238,8 @@ def walk_back(
             cotangent = _run_hooks(node.hooks, cotangent, wrap, unwrap)
         if targets is not None and node.order in targets:
             wanted[node.order] = cotangent
+            if node.order == oldest_wanted:
+                break
         vjps = node.vjps
         if vjps is None:
             node.complain()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from portanet.backend import backend_of
+from portanet.checks import whole_number
 from portanet.errors import DataError, DTypeError, ShapeError
 from portanet.functions.inspection import to_host
 from portanet.protocols import Array
-from portanet.tensor import Tensor, asarray
+from portanet.tensor import Tensor, asarray, unwrap
 
 __all__ = ["accuracy", "confusion_matrix", "precision", "recall"]
 
@@ -16,6 +18,8 @@ def _classes(predictions: Array, targets: Array) -> tuple[Any, Any]:
     """Both as host arrays of integers, after checks."""
     hosts = []
     for name, value in (("predictions", predictions), ("targets", targets)):
+        if backend_of(unwrap(value)) is None and not isinstance(value, (list, tuple)):
+            raise DTypeError(f"{name}: expected classes as an array of integers, got {type(value).__name__}.")
         tensor = value if isinstance(value, Tensor) else asarray(value)
         if tensor.dtype.is_differentiable:
             raise DTypeError(
@@ -114,7 +118,7 @@ def confusion_matrix(predictions: Array, targets: Array, num_classes: int | None
     """
     p, t = _classes(predictions, targets)
     highest, lowest = max(int(p.max()), int(t.max())), min(int(p.min()), int(t.min()))
-    count = highest + 1 if num_classes is None else num_classes
+    count = highest + 1 if num_classes is None else whole_number("num_classes", num_classes, low=1)
     if lowest < 0 or highest >= count:
         raise DataError(
             f"predictions, targets: classes must be from 0 to {count - 1}, got {lowest} to {highest}."

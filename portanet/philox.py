@@ -20,6 +20,7 @@ __all__ = [
     "random_normals",
     "random_singles",
     "random_words",
+    "within",
 ]
 
 ROUNDS = 10
@@ -88,6 +89,15 @@ def random_singles(seed: int, stream: int, count: int) -> Any:
 def random_doubles(seed: int, stream: int, count: int) -> Any:
     """``count`` float64 values in [0, 1), multiples of 2**-53."""
     return (random_keys(seed, stream, count) >> np.uint64(11)) * 2.0**-53
+
+
+def within(uniforms: Any, low: float, high: float, dtype_name: str) -> Any:
+    """Values in [0, 1) stretched to ``[low, high)`` and rounded to a data type, never up to ``high`` itself."""
+    dtype = np.dtype(dtype_name)
+    values = (uniforms * (high - low) + low).astype(dtype)
+    if high > low:
+        np.minimum(values, np.nextafter(dtype.type(high), dtype.type(low)), out=values)
+    return values
 
 
 def random_normals(seed: int, stream: int, count: int) -> Any:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterable
 from math import prod
 from typing import Any
 
+from portanet.checks import check_number, whole_number
 from portanet.dtypes import Device, DType, float32, float64, int64
-from portanet.errors import OptionError
-from portanet.philox import random_doubles, random_keys, random_normals, random_singles
+from portanet.errors import DTypeError, OptionError
+from portanet.philox import random_doubles, random_keys, random_normals, random_singles, within
 from portanet.tensor import Tensor, as_native, wrap
 
 __all__ = ["Generator", "default_generator", "integers", "manual_seed", "normal", "permutation", "uniform"]
@@ -36,8 +38,7 @@ class Generator:
 
     def manual_seed(self, seed: int) -> Generator:
         """Start again from ``seed``."""
-        if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**64:
-            raise OptionError(f"seed: expected a whole number from 0 to 2**64 - 1, got {seed!r}.")
+        seed = _checked_seed(seed)
         with self._lock:
             self._seed, self._draws = seed, 0
         return self
@@ -54,14 +55,31 @@ class Generator:
             return {"seed": self._seed, "draws": self._draws}
 
     def set_state(self, state: dict[str, int]) -> None:
-        """Go on from a state that :meth:`get_state` gave."""
+        """Go on from a state that :meth:`get_state` gave.
+
+        Raises
+        ------
+        OptionError
+            If it is something else; nothing is changed then.
+        """
+        try:
+            seed, draws = _checked_seed(state["seed"]), whole_number("draws", state["draws"], low=0)
+        except (KeyError, TypeError, OptionError) as error:
+            raise OptionError(f"state: expected what get_state() gives, got {state!r}.") from error
         with self._lock:
-            self._seed, self._draws = int(state["seed"]), int(state["draws"])
+            self._seed, self._draws = seed, draws
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Generator:
         twin = Generator(0)
         twin.set_state(self.get_state())
         return twin
+
+
+def _checked_seed(seed: Any) -> int:
+    number = whole_number("seed", seed, low=0)
+    if number >= 2**64:
+        raise OptionError(f"seed: expected a whole number from 0 to 2**64 - 1, got {seed!r}.")
+    return number
 
 
 default_generator = Generator()
@@ -79,7 +97,15 @@ def manual_seed(seed: int) -> Generator:
 
 
 def _shape(shape: int | tuple[int, ...]) -> tuple[int, ...]:
-    return (shape,) if isinstance(shape, int) else tuple(shape)
+    lengths = tuple(shape) if isinstance(shape, Iterable) else (shape,)
+    return tuple([whole_number(f"shape[{axis}]", length, low=0) for axis, length in enumerate(lengths)])
+
+
+def _check_floating(dtype: DType | None) -> None:
+    if dtype is not None and not dtype.is_floating:
+        raise DTypeError(
+            f"dtype: expected a floating-point type, got {dtype.name}. Draw float32 and convert, or use random.integers."
+        )
 
 
 def uniform(
@@ -107,9 +133,14 @@ def uniform(
         Default: the one that :func:`manual_seed` seeds.
     """
     shape = _shape(shape)
+    _check_floating(dtype)
+    check_number("low", low)
+    check_number("high", high)
+    if high < low:
+        raise OptionError(f"high: expected a finite number of at least low={low}, got {high}.")
     seed, stream = (generator or default_generator).next_stream()
     draw = random_doubles if dtype == float64 else random_singles
-    values = draw(seed, stream, prod(shape)) * (high - low) + low
+    values = within(draw(seed, stream, prod(shape)), low, high, "float64" if dtype == float64 else "float32")
     return wrap(as_native(values.reshape(shape), dtype or float32, device, None))
 
 
@@ -124,6 +155,9 @@ def normal(
 ) -> Tensor:
     """Draw from the normal distribution; arguments as in :func:`uniform`."""
     shape = _shape(shape)
+    _check_floating(dtype)
+    check_number("mean", mean)
+    check_number("std", std, low=0.0)
     seed, stream = (generator or default_generator).next_stream()
     values = random_normals(seed, stream, prod(shape)) * std + mean
     return wrap(as_native(values.reshape(shape), dtype or float32, device, None))
@@ -139,16 +173,31 @@ def integers(
     generator: Generator | None = None,
 ) -> Tensor:
     """Draw whole numbers from ``low`` to ``high - 1``; default data type int64."""
+    low, high = whole_number("low", low), whole_number("high", high)
     if not low < high:
         raise OptionError(f"high: expected more than low={low}, got {high}.")
+    if high - low > 2**53:
+        raise OptionError(f"high: expected at most 2**53 more than low={low}, got {high}.")
+    _check_holds(dtype or int64, low, high - 1)
     shape = _shape(shape)
     seed, stream = (generator or default_generator).next_stream()
     values = (random_doubles(seed, stream, prod(shape)) * (high - low)).astype("int64") + low
     return wrap(as_native(values.reshape(shape), dtype or int64, device, None))
 
 
+def _check_holds(dtype: DType, lowest: int, highest: int) -> None:
+    if not dtype.kind.endswith("integer"):
+        raise DTypeError(f"dtype: expected an integer type, got {dtype.name}. Draw int64 and convert.")
+    signed = dtype.kind == "signed integer"
+    least = -(2 ** (dtype.bits - 1)) if signed else 0
+    most = 2 ** (dtype.bits - signed) - 1
+    if lowest < least or highest > most:
+        raise OptionError(f"low, high: {dtype.name} holds {least} to {most}, got {lowest} to {highest + 1}.")
+
+
 def permutation_on_host(count: int, generator: Generator | None = None) -> Any:
     """The numbers from 0 to ``count - 1`` in random order, as a host array; what shuffling uses."""
+    count = whole_number("n", count, low=0)
     seed, stream = (generator or default_generator).next_stream()
     return random_keys(seed, stream, count).argsort(kind="stable")
 

@@ -8,6 +8,7 @@ import sys
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from functools import update_wrapper
+from operator import index
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from portanet.backend import (
@@ -21,7 +22,7 @@ from portanet.backend import (
     get_backend,
     known_backend_names,
 )
-from portanet.dtypes import Device, DType, complex64, float32
+from portanet.dtypes import Device, DType, complex64, float32, int64
 from portanet.dtypes import bool as bool_
 from portanet.errors import DTypeError, GradientError, ShapeError
 from portanet.graph import (
@@ -55,6 +56,7 @@ _DTYPE_KINDS = {
     "complex floating": 3,
 }
 _OPERAND_ANNOTATIONS = ("Array", "Array | None")
+_NOTE = "This happened in portanet"
 _allocate = object.__new__
 
 
@@ -249,27 +251,37 @@ def admit_operands(
     assert backend is not None
     if any(backends[i] is not backend for i in arrays):
         check_same_place(op.__name__, [raw[i] for i in arrays])
-    if not converts:
+    numbers = [i for i, operand in enumerate(raw) if type(operand) in _SCALAR_KINDS]
+    if numbers:
         widest = max((backend.dtype_of(raw[i]) for i in arrays), key=lambda dtype: _DTYPE_KINDS[dtype.kind])
-        for operand in raw:
-            if type(operand) in _SCALAR_KINDS:
-                check_scalar(op.__name__, operand, widest)
+        for i in numbers:
+            raw[i] = admit_number(op.__name__, raw[i], widest, converts)
     if type(first) not in implementations:
         implementations[type(first)] = Implementation(op, backend)
     return implementations[type(first)]
 
 
 def _array_and_number(
-    raw: Sequence[Any], implementations: dict[type, Implementation], op: Op, converts: bool
+    raw: list[Any], implementations: dict[type, Implementation], op: Op, converts: bool
 ) -> Implementation | None:
     """The short way for ``x * 2``: an array of a familiar type beside a Python number."""
-    number, array = raw if type(raw[0]) in _SCALAR_KINDS else (raw[1], raw[0])
+    place = 0 if type(raw[0]) in _SCALAR_KINDS else 1
+    number, array = raw[place], raw[1 - place]
     implementation = implementations.get(type(array))
     if implementation is None or type(number) not in _SCALAR_KINDS:
         return None
-    if not converts:
-        check_scalar(op.__name__, number, implementation.backend.dtype_of(array))
+    raw[place] = admit_number(op.__name__, number, implementation.backend.dtype_of(array), converts)
     return implementation
+
+
+def admit_number(name: str, number: Scalar, dtype: DType, converts: bool) -> Scalar:
+    """A Python number as it enters an op beside an array of ``dtype``.
+
+    True and False beside numbers are 1 and 0: the standard, and some libraries, do not mix them.
+    """
+    if not converts or type(number) is complex:
+        check_scalar(name, number, dtype)
+    return int(number) if type(number) is bool and dtype is not bool_ else number
 
 
 def check_scalar(name: str, number: Scalar, dtype: DType) -> None:
@@ -294,7 +306,7 @@ def check_kind(name: str, new: DType, old: DType) -> None:
 
 def describe_call(error: Exception, op: Op, raw: Sequence[Any]) -> None:
     """Add to an array library's own error what portanet was asked to do."""
-    if getattr(error, "__notes__", None):
+    if any(note.startswith(_NOTE) for note in getattr(error, "__notes__", ())):
         return
     operands = []
     for operand in raw:
@@ -303,7 +315,7 @@ def describe_call(error: Exception, op: Op, raw: Sequence[Any]) -> None:
             operands.append(repr(operand))
         else:
             operands.append(f"{tuple(operand.shape)} {operand.dtype} on {backend.name}")
-    error.add_note(f"This happened in portanet.{op.__name__} of: " + "; ".join(operands))
+    error.add_note(f"{_NOTE}.{op.__name__} of: " + "; ".join(operands))
 
 
 def native_place(device: Device | str | None) -> tuple[Backend, Any, Device]:
@@ -322,7 +334,9 @@ def native_place(device: Device | str | None) -> tuple[Backend, Any, Device]:
             place = find_device(backend, tail) if tail else backend.devices()[0]
         else:
             known = device == backend.name
-            place = default_device() if known else find_device(backend, tail if head == backend.name else device)
+            place = (
+                default_device() if known else find_device(backend, tail if head == backend.name else device)
+            )
     else:
         raise TypeError(
             f"device: expected a portanet.Device or a name such as 'cpu', got {type(device).__name__}."
@@ -343,7 +357,7 @@ def as_native(
     owner = backend_of(value)
     if owner is backend:
         if native_dtype is None and backend.device_of(value) == place and not copy:
-            return value if isinstance(value, backend.array_types()[0]) else backend.namespace.asarray(value)
+            return backend.asarray(value)
         return backend.asarray(value, dtype=native_dtype, device=native_device, copy=copy)
     if owner is not None:
         if copy is False:
@@ -358,8 +372,12 @@ def as_native(
     try:
         array = backend.asarray(value, dtype=native_dtype, device=native_device, copy=copy)
     except Exception as error:
-        error.add_note(f"This happened in portanet.asarray of a {type(value).__name__}.")
-        raise
+        error.add_note(f"{_NOTE}.asarray of a {type(value).__name__}.")
+        if isinstance(error, (TypeError, ValueError, OverflowError)):
+            raise
+        raise DTypeError(
+            f"obj: expected numbers, nested lists of them, or an array, got {type(value).__name__}."
+        ) from error
     if native_dtype is None:
         name = backend.dtype_of(array).name
         if name in ("float64", "complex128"):
@@ -695,9 +713,9 @@ class Tensor:
         if not requires_grad:
             self._node = None
         elif self._node is None:
-            if not self.dtype.is_differentiable:
+            if not self.dtype.is_floating:
                 raise DTypeError(
-                    f"requires_grad: only floating-point Tensors have gradients, this one is {self.dtype.name}. "
+                    f"requires_grad: only real floating-point Tensors have gradients, this one is {self.dtype.name}. "
                     "Convert it first: portanet.astype(x, portanet.float32)."
                 )
             self._node = Leaf(self)
@@ -834,6 +852,8 @@ class Tensor:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         host = self.numpy()
         if dtype is not None and host.dtype != dtype:
+            if copy is False:
+                raise ValueError(f"copy: {host.dtype} cannot become {dtype} without a copy; leave copy=None.")
             return host.astype(dtype)
         return host.copy() if copy else host
 
@@ -922,6 +942,8 @@ class Tensor:
         dtype = self.dtype
         if (dtype not in (float32, bool_) and dtype.name != "int64") or self.size == 0:
             parts.append(f"dtype={dtype.name}")
+        if self.size == 0 and self.shape != (0,):
+            parts.insert(1, f"shape={self.shape}")
         if self.device != Device("numpy", "cpu"):
             parts.append(f"device='{self.device}'")
         if isinstance(self._node, Node):
@@ -972,7 +994,7 @@ class Tensor:
     # Its parts
 
     def __getitem__(self, key: Any) -> Tensor:
-        return lift(indexing.getitem, aliases=True)(self, native_key(key))  # type: ignore[no-any-return]
+        return lift(indexing.getitem, aliases=True)(self, native_key(key, self._data))  # type: ignore[no-any-return]
 
     def __setitem__(self, key: Any, value: Any) -> None:
         if not _is_operand(value):
@@ -983,7 +1005,7 @@ class Tensor:
             value = asarray(value, dtype=self.dtype, device=self.device)
         array = unwrap(value)
         check_kind("x[key] = value", require_known(array).dtype_of(array), self.dtype)
-        self._rebind(lift(indexing.setitem)(self, value, native_key(key)))
+        self._rebind(lift(indexing.setitem)(self, value, native_key(key, self._data)))
 
     # Its operators
 
@@ -1068,13 +1090,30 @@ class Tensor:
         return self.to(float32)
 
 
-def native_key(key: Any) -> Any:
-    """An index with the arrays of its Tensors, and lists of integers made into arrays of the backend."""
+def native_key(key: Any, x: Array) -> Any:
+    """An index as the library of ``x`` takes it: arrays out of their Tensors, lists as arrays, scalar objects as numbers.
+
+    Raises
+    ------
+    MixedBackendError, DeviceError
+        If an array in it is in another place than ``x``.
+    """
+    if key is None or key is ... or type(key) is int:
+        return key
     if isinstance(key, tuple):
-        return tuple(native_key(part) for part in key)
+        return tuple(native_key(part, x) for part in key)
+    if isinstance(key, slice):
+        return slice(*(None if part is None else index(part) for part in (key.start, key.stop, key.step)))
     if isinstance(key, list):
-        return as_native(key, None, None, None)
-    return unwrap(key)
+        return as_native(key, None if key else int64, require_known(x).device_of(x), None)
+    part = unwrap(key)
+    backend = backend_of(part)
+    if backend is None:
+        return part
+    if not isinstance(part, backend.array_types()[0]):
+        return part.item()
+    check_same_place("getitem", (x, part))
+    return part
 
 
 def copied(xp: Any, x: Array) -> OpResult:

@@ -52,8 +52,6 @@ LIBRARIES = {
 }
 ARRAY_LIBRARIES = set().union(*LIBRARIES.values()) | {"jaxlib", "ml_dtypes", "scipy"}
 
-IMPORT_BUDGET_SECONDS = 0.060
-
 
 def sources(folder: Path) -> list[Path]:
     return sorted(folder.rglob("*.py"))
@@ -193,15 +191,6 @@ def test_import_loads_no_array_library_but_numpy() -> None:
     assert "portanet" in tops
     assert not tops & (ARRAY_LIBRARIES - {"numpy"})
     assert {top for top in tops if not top.startswith("portanet")} - sys.stdlib_module_names <= {"numpy"}
-
-
-def test_import_costs_little_more_than_numpy() -> None:
-    measured = (
-        "import time, numpy; start = time.thread_time(); import portanet; print(time.thread_time() - start)"
-    )
-    run_python(measured)  # writes the bytecode
-    # Other processes can only add to a measurement, so one within the budget shows that the import is.
-    assert any(float(run_python(measured)) < IMPORT_BUDGET_SECONDS for _ in range(10))
 
 
 def fenced(language: str, text: str) -> list[str]:

@@ -520,7 +520,10 @@ REAL_FUNCTIONS = [
     op
     for op in SAMPLES
     if op.__name__
-    in "acos acosh asin asinh atan atanh cos cosh exp expm1 log log10 log1p log2 sin sinh sqrt tan tanh reciprocal".split()
+    in {
+        *("acos", "acosh", "asin", "asinh", "atan", "atanh", "cos", "cosh", "sin", "sinh", "tan", "tanh"),
+        *("exp", "expm1", "log", "log10", "log1p", "log2", "sqrt", "reciprocal"),
+    }
 ] + [reductions.mean, reductions.var, reductions.std, layers.sigmoid, layers.softplus]
 
 
@@ -534,14 +537,39 @@ def test_integers_do_not_become_double_precision(op: Op, backend: str) -> None:
     np.testing.assert_array_equal(found.numpy(), expected.numpy())
 
 
-@pytest.mark.parametrize(
-    "function", [pn.add, pn.subtract, pn.multiply, pn.maximum, pn.divide, pn.pow], ids=by_name
-)
-def test_integers_beside_single_precision_do_not_make_it_double(function: Any, backend: str) -> None:
-    x = pn.asarray([1.5, 2.5])
-    for i in (pn.asarray([1, 2]), pn.asarray([1, 2], dtype=pn.int32), pn.asarray([True, False])):
+MIXED: dict[str, Any] = {
+    "add": pn.add,
+    "subtract": pn.subtract,
+    "multiply": pn.multiply,
+    "divide": pn.divide,
+    "pow": pn.pow,
+    "remainder": pn.remainder,
+    "floor_divide": pn.floor_divide,
+    "atan2": pn.atan2,
+    "maximum": pn.maximum,
+    "minimum": pn.minimum,
+    "clip": pn.clip,
+    "where": lambda x, y: pn.where(pn.asarray([True, False]), x, y),
+    "matmul": pn.matmul,
+    "vecdot": pn.vecdot,
+    "tensordot": lambda x, y: pn.tensordot(x, y, axes=1),
+    "concat": lambda x, y: pn.concat([x, y]),
+    "stack": lambda x, y: pn.stack([x, y]),
+}
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_integers_beside_single_precision_do_not_make_it_double(name: str, backend: str) -> None:
+    """As in PyTorch and JAX, whatever the library would do."""
+    function, x = MIXED[name], pn.asarray([1.5, 2.5])
+    for i in (pn.asarray([1, 2]), pn.asarray([1, 2], dtype=pn.int32), pn.asarray([True, True])):
         for left, right in ((x, i), (i, x)):
             found = function(left, right)
             assert found.dtype == pn.float32
             expected = function(left.to(pn.float32), right.to(pn.float32))
             np.testing.assert_array_equal(found.numpy(), expected.numpy())
+    y = pn.Tensor([1.5, 2.5], requires_grad=True)
+    result = function(y, pn.asarray([1, 2]))
+    if result.requires_grad:
+        result.backward(pn.ones_like(result), create_graph=True)
+        assert y.grad.dtype == pn.float32

@@ -496,7 +496,7 @@ def _spoiled(good: dict[str, Any]) -> Iterator[tuple[Any, str]]:
     yield fewer, r"expected groups of \[2\] parameters, got groups of \[1\]"
     yield no_params, "param_groups"
     yield {**good, "state": {0: good["state"][0], 1: sgd}}, "parameter 1 has no step, exp_avg, exp_avg_sq"
-    yield {**good, "state": [1, 2]}, "'state': expected a mapping"
+    yield {**good, "state": [1, 2]}, r"\['state'\]: expected a mapping"
     yield {**good, "param_groups": {"lr": 1}}, "param_groups"
     yield {"state": {}}, "expected the keys 'state' and 'param_groups'"
     yield [good], "expected the keys 'state' and 'param_groups'"

@@ -335,6 +335,7 @@ def test_threshold_is_where_a_single_score_turns_and_probabilities_without_one_a
     rng: np.random.Generator,
 ) -> None:
     x, y = some_points(rng)
+    y = (x[:, 0] > 0).astype(int)
 
     def probability(points: pn.Tensor) -> pn.Tensor:
         return pn.nn.functional.sigmoid(3 * points[:, :1])
@@ -343,8 +344,27 @@ def test_threshold_is_where_a_single_score_turns_and_probabilities_without_one_a
     across, _ = pixel_centres(axes)
     clear = np.abs(across) > 1e-5
     np.testing.assert_array_equal(np.asarray(axes.images[0].get_array())[clear], (across > 0)[clear])
-    with pytest.warns(UserWarning, match=r"between 0 and 1.*threshold=0.5 if these are probabilities"):
+    with pytest.warns(UserWarning, match=r"looks like probabilities.*Pass threshold=0.5 for probabilities"):
         axes = plot.decision_regions(probability, x, y, resolution=9)
+    assert np.asarray(axes.images[0].get_array()).all()
+
+
+@pytest.mark.parametrize(
+    ("labels", "scores"),
+    [
+        ([0, 0, 0, 1], [0.1, 0.1, 0.1, 0.1]),  # one class for all, whichever way they are read
+        ([0, 1, 0, 1], [0.4, 0.6, 0.6, 0.4]),  # both ways half of the points come out right
+    ],
+)
+def test_logits_of_a_model_that_has_learnt_nothing_are_not_taken_for_probabilities(
+    labels: list[int], scores: list[float]
+) -> None:
+    def predict(points: pn.Tensor) -> pn.Tensor:
+        return pn.concat(
+            [pn.asarray(scores), pn.full((len(points) - 4,), scores[0])]
+        )  # the points come first
+
+    axes = plot.decision_regions(predict, np.eye(4)[:, :2], labels, resolution=5)
     assert np.asarray(axes.images[0].get_array()).all()
 
 

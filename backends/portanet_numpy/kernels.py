@@ -115,7 +115,11 @@ def binary_cross_entropy_with_logits(
     terms = multiply(x, target)
     subtract(softplus, terms, terms)
     factor = 1 / x.size if reduction == "mean" else 1.0
-    r = _ones(x.size, x.dtype).dot(terms.reshape(-1)) * factor
+    if x.size <= 1024:
+        total = _ones(x.size, x.dtype).dot(terms.reshape(-1))
+    else:  # NumPy sums in pairs, which keeps the rounding of many terms small
+        total = add_reduce(terms, axis=None)
+    r = total * factor
 
     def wrt_x(g: Array) -> Array:
         slope = subtract(x, softplus)

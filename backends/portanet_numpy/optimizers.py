@@ -21,7 +21,7 @@ from portanet.threads import get_num_threads, run_in_threads
 __all__ = ["adam", "sgd"]
 
 PIECE = 65_536
-"""Elements in a piece: 256 KiB of each array in float32."""
+"""Elements in a piece, about: 256 KiB of each array in float32."""
 
 SHARED_FROM = 16 * PIECE
 """Elements from which on waking other threads pays."""
@@ -35,8 +35,8 @@ def _scratch(count: int, dtype: np.dtype[Any], number: int = 0) -> Array:
     if kept is None:
         kept = _local.buffers = {}
     buffer = kept.get((dtype, number))
-    if buffer is None:
-        buffer = kept[dtype, number] = np.empty(PIECE, dtype)
+    if buffer is None or buffer.size < count:
+        buffer = kept[dtype, number] = np.empty(max(count, PIECE), dtype)
     return buffer[:count]
 
 
@@ -62,11 +62,11 @@ def _over_pieces(
                 pieces.extend(_row_pieces(tuple(array[row] for array in arrays)))
             continue
         lines = tuple(array.reshape(-1) for array in arrays)
-        if size <= PIECE:
-            pieces.append(lines)
-            continue
-        for start in range(0, size, PIECE):
-            pieces.append(tuple([line[start : start + PIECE] for line in lines]))
+        count = max(1, round(size / PIECE))
+        bounds = [size * i // count for i in range(count + 1)]
+        pieces.extend(
+            [tuple([line[start:end] for line in lines]) for start, end in zip(bounds, bounds[1:], strict=False)]
+        )
 
     def work(queue: Iterable[tuple[Array, ...]]) -> None:
         for piece in queue:

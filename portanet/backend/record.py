@@ -263,7 +263,7 @@ class Backend:
     def native_dtype(self, dtype: DType | NativeDType) -> NativeDType:
         """The library's data type; one that is the library's already passes through."""
         if not isinstance(dtype, DType):
-            if isinstance(dtype, (str, type)) and dtype in (bool, int, float, complex, "float", "int"):
+            if isinstance(dtype, str) or (isinstance(dtype, type) and dtype in (bool, int, float, complex)):
                 raise DTypeError(
                     f"dtype: expected a portanet data type such as portanet.float32, got {dtype!r}."
                 )

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Number
 from typing import Any, Protocol, runtime_checkable
 
+from portanet.backend import backend_of, require_backend_of
 from portanet.errors import DataError
+from portanet.functions.indexing import take
+from portanet.functions.manipulation import stack
 from portanet.protocols import Array
-from portanet.tensor import Tensor, asarray
+from portanet.tensor import Tensor, asarray, unwrap, wrap
 
 __all__ = ["BatchedDataset", "Dataset", "TensorDataset"]
 
@@ -63,13 +67,12 @@ class TensorDataset(Dataset):
             asarray(array) if isinstance(array, (list, tuple)) else array for array in arrays
         )
         for position, array in enumerate(self.arrays):
-            shape = getattr(array, "shape", None)
-            if shape is None:
+            if backend_of(unwrap(array)) is None:
                 raise DataError(
                     f"arrays: number {position + 1} is a {type(array).__name__}, not an array. "
                     "Convert it with portanet.asarray(...)."
                 )
-            if not shape:
+            if not array.shape:
                 raise DataError(
                     f"arrays: number {position + 1} is a single number; samples lie along the first axis."
                 )
@@ -82,19 +85,26 @@ class TensorDataset(Dataset):
         return self._length
 
     def __getitem__(self, index: int | slice) -> tuple[Any, ...]:
-        return tuple(asarray(array[index]) for array in self.arrays)
+        return tuple(_part(array, index) for array in self.arrays)
 
     def batch(self, indices: Any) -> tuple[Tensor, ...]:
         """The samples at the given numbers, as Tensors of the backend in use (or where a Tensor was already)."""
         return tuple(_rows(array, indices) for array in self.arrays)
 
 
+def _part(array: Array, key: int | slice) -> Tensor:
+    """A sample or several, read as a Tensor reads: libraries differ in what they take as a key."""
+    return array[key] if isinstance(array, Tensor) else asarray(unwrap(wrap(array)[key]))
+
+
 def _rows(array: Array, indices: Any) -> Tensor:
-    if not isinstance(array, Tensor):
-        return asarray(array[indices])
-    if not isinstance(indices, slice):
-        indices = asarray(indices, device=array.device)
-    return array.detach()[indices]
+    if isinstance(array, Tensor):
+        array = array.detach()
+    if isinstance(indices, slice):
+        return _part(array, indices)
+    owner = require_backend_of(unwrap(array), "array")
+    places = owner.asarray(indices, device=owner.native_device(owner.device_of(unwrap(array))))
+    return asarray(take(array, places, axis=0))
 
 
 def stack_samples(samples: Sequence[Any]) -> Any:
@@ -111,21 +121,33 @@ def stack_samples(samples: Sequence[Any]) -> Any:
     if isinstance(first, (tuple, list)):
         if any(not isinstance(sample, (tuple, list)) or len(sample) != len(first) for sample in samples):
             raise DataError("collate: the samples of a batch have different numbers of parts.")
-        return tuple(stack_samples([sample[i] for sample in samples]) for i in range(len(first)))
+        parts = [stack_samples([sample[i] for sample in samples]) for i in range(len(first))]
+        return type(first)(*parts) if hasattr(first, "_fields") else tuple(parts)
     if isinstance(first, dict):
         if any(not isinstance(sample, dict) or set(sample) != set(first) for sample in samples):
             raise DataError("collate: the samples of a batch have different keys.")
         return {key: stack_samples([sample[key] for sample in samples]) for key in first}
-    if isinstance(first, (str, bytes)):
+    if all(isinstance(sample, (str, bytes)) for sample in samples):
         return list(samples)
-    if hasattr(first, "shape") and first.shape != ():
-        shapes = {tuple(sample.shape) for sample in samples}
-        if len(shapes) > 1:
-            raise DataError(
-                f"collate: the samples of a batch have different shapes, {sorted(shapes)}. Pad them, "
-                "or pass collate_fn."
-            )
-        return asarray(first.__array_namespace__().stack(list(samples)))
-    if hasattr(first, "shape"):
-        return asarray([sample.item() for sample in samples], dtype=asarray(first).dtype)
-    return asarray(list(samples))
+    if all(isinstance(sample, Tensor) or backend_of(sample) is not None for sample in samples):
+        return _stack_arrays(samples)
+    if all(isinstance(sample, Number) for sample in samples):
+        return asarray(list(samples))
+    kinds = ", ".join(dict.fromkeys(type(sample).__name__ for sample in samples))
+    raise DataError(
+        f"collate: expected arrays, numbers or text, got samples of type {kinds}. Pass collate_fn, which makes a batch of "
+        "a list of samples."
+    )
+
+
+def _stack_arrays(samples: Sequence[Any]) -> Tensor:
+    shapes = {tuple(sample.shape) for sample in samples}
+    if len(shapes) > 1:
+        raise DataError(
+            f"collate: the samples of a batch have different shapes, {sorted(shapes)}. Pad them, or pass collate_fn."
+        )
+    owners = {backend_of(sample) for sample in samples}
+    owner = owners.pop()
+    if owner is None or owners:  # Tensors, or arrays of several libraries
+        return stack([asarray(sample) for sample in samples])  # type: ignore[no-any-return]
+    return asarray(owner.namespace.stack([owner.namespace.asarray(sample) for sample in samples]))

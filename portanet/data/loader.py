@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from portanet.checks import whole_number
 from portanet.data.dataset import BatchedDataset, stack_samples
-from portanet.errors import DataError, OptionError
+from portanet.errors import DataError
 from portanet.random import Generator, permutation_on_host
 
 __all__ = ["DataLoader"]
@@ -61,8 +62,9 @@ class DataLoader:
             )
         if len(dataset) == 0:
             raise DataError("dataset: expected at least one sample, got an empty dataset.")
-        if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1:
-            raise OptionError(f"batch_size: expected a whole number of at least 1, got {batch_size!r}.")
+        batch_size = whole_number("batch_size", batch_size, low=1)
+        if collate_fn is not None and not callable(collate_fn):
+            raise TypeError(f"collate_fn: expected a callable, got {type(collate_fn).__name__}.")
         if generator is not None and not isinstance(generator, Generator):
             raise TypeError(
                 f"generator: expected a portanet.random.Generator, got {type(generator).__name__}."

@@ -6,10 +6,11 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from portanet.errors import CheckpointError
+from portanet.backend import backend_of
+from portanet.errors import CheckpointError, DTypeError
 from portanet.functions.inspection import to_host
 from portanet.protocols import Array
-from portanet.tensor import Tensor, as_native, wrap
+from portanet.tensor import Tensor, as_native, unwrap, wrap
 
 __all__ = ["load", "save"]
 
@@ -34,7 +35,7 @@ def save(state_dict: Mapping[str, Array], path: str | os.PathLike[str]) -> None:
     OSError
         If the file cannot be written; an old file at ``path`` is then unharmed.
     """
-    import tempfile
+    import secrets
     from pathlib import Path
 
     from safetensors.numpy import save as to_bytes
@@ -44,34 +45,38 @@ def save(state_dict: Mapping[str, Array], path: str | os.PathLike[str]) -> None:
             f"state_dict: expected a mapping of names to Tensors, got {type(state_dict).__name__}. "
             "Pass model.state_dict()."
         )
-    arrays = {}
-    for name, value in state_dict.items():
-        if not isinstance(name, str) or not hasattr(value, "shape"):
-            raise TypeError(
-                f"state_dict: expected names and Tensors, got {name!r}: {type(value).__name__}. Pass "
-                "model.state_dict()."
-            )
-        host = to_host(value)
-        # safetensors writes the memory as it lies, which is wrong for a transposed or broadcast array.
-        arrays[name] = host if host.flags.c_contiguous else host.copy(order="C")
+    content = to_bytes({name: _host_form(name, value) for name, value in state_dict.items()})
     target = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+    temporary = target.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(to_bytes(arrays))
+        with temporary.open("xb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, target)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _host_form(name: str, value: Any) -> Any:
+    """A value as the file holds it: on the host, in one line, in native byte order.
+
+    safetensors writes the memory as it lies, which is wrong for a transposed or broadcast array.
+    """
+    import numpy as np
+
+    if not isinstance(name, str) or backend_of(unwrap(value)) is None:
+        raise TypeError(
+            f"state_dict: expected names and Tensors, got {name!r}: {type(value).__name__}. Pass model.state_dict()."
+        )
+    host = np.asarray(to_host(value), order="C")
+    if host.dtype.kind == "c":
+        raise DTypeError(
+            f"state_dict: {name!r} is {host.dtype.name}, which a safetensors file cannot hold. Save its real and its "
+            "imaginary part."
+        )
+    return host.astype(host.dtype.newbyteorder("="), copy=False)
 
 
 def load(path: str | os.PathLike[str], *, device: Any = None) -> dict[str, Tensor]:

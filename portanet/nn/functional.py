@@ -62,7 +62,10 @@ def log_softmax(input: Array, dim: int) -> Any:
 def _check_axis(function: str, input: Array, dim: int) -> None:
     ndim = len(unwrap(input).shape)
     if not -ndim <= dim < ndim:
-        raise ShapeError(f"dim: {function} got axis {dim} for an input of shape {tuple(input.shape)}.")
+        raise ShapeError(
+            f"dim: {function} got axis {dim} for an input of shape {tuple(input.shape)}. Give a single example as a "
+            "batch of one, x.reshape(1, -1), or pass dim=-1 for the last axis."
+        )
 
 
 def check_reduction(reduction: str) -> None:

@@ -310,12 +310,12 @@ def _share(xp: Namespace, larger: Array, smaller: Array) -> Array:
 
 
 def _both_arrays(xp: Namespace, x: Array, y: Array) -> tuple[Array, Array]:
-    """Turn a Python scalar beside an array into an array of the array's own data type and device."""
+    """Turn a Python number beside an array into an array of the array's own data type and device."""
     if not hasattr(x, "dtype"):
         x = constant_like(xp, x, y)
     elif not hasattr(y, "dtype"):
         y = constant_like(xp, y, x)
-    return x, y
+    return alike(xp, x, y)
 
 
 def clip(xp: Namespace, x: Array, min: Array | None = None, max: Array | None = None) -> OpResult:
@@ -323,11 +323,11 @@ def clip(xp: Namespace, x: Array, min: Array | None = None, max: Array | None = 
     inside = None
     r = x if min is not None or max is not None else xp.asarray(x, copy=True)
     if min is not None:
-        low = constant_like(xp, min, x)
+        x, low = alike(xp, x, constant_like(xp, min, x))
         inside = x >= low
-        r = xp.maximum(r, low)
+        r = xp.maximum(x, low)
     if max is not None:
-        high = constant_like(xp, max, x)
+        r, high = alike(xp, r, constant_like(xp, max, x))
         inside = x <= high if inside is None else inside & (x <= high)
         r = xp.minimum(r, high)
 

@@ -9,7 +9,7 @@ from math import prod
 from typing import Any
 
 from portanet.ops.composition import apply
-from portanet.ops.promotion import device_of
+from portanet.ops.promotion import alike, device_of
 from portanet.protocols import Array, Namespace, OpResult
 
 __all__ = ["getitem", "index_add", "setitem", "take", "take_along_axis"]
@@ -45,6 +45,8 @@ def _complete_key(key: Any, ndim: int) -> Any:
 
 def _forward(xp: Namespace, indices: Array, length: int) -> Array:
     """Indices counted from the front, in a type wide enough for every place; what is out of range stays so."""
+    if not xp.isdtype(indices.dtype, "integral"):
+        raise IndexError(f"indices: expected integers, got {indices.dtype}. Convert with portanet.astype(...).")
     if not xp.isdtype(indices.dtype, (xp.int32, xp.int64)):
         indices = xp.astype(indices, xp.int64)
     return xp.where(indices < 0, indices + length, indices)
@@ -87,6 +89,8 @@ def _gather(xp: Namespace, x: Array, key: Any) -> OpResult:
             "key: integer arrays may be mixed with integers only, not with slices, None, ... or masks. "
             "Index in two steps, x[:, 1:][rows, columns]."
         )
+    if len(parts) > x.ndim:
+        raise IndexError(f"key: {len(parts)} indices are too many for an array of {x.ndim} axes.")
     lengths = x.shape[: len(parts)]
     rest = x.shape[len(parts) :]
     flat: Any = 0
@@ -153,6 +157,7 @@ def index_add(xp: Namespace, x: Array, indices: Array, values: Array, *, axis: i
     values : Array
         The shape of ``x`` with ``k`` instead of ``n``.
     """
+    x, values = alike(xp, x, values)
     n = x.shape[axis]
     wrapped = _forward(xp, indices, n)
     places = xp.arange(n, dtype=wrapped.dtype, device=device_of(wrapped))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from portanet.ops.promotion import alike
 from portanet.protocols import Array, Namespace, OpResult
 
 __all__ = ["matmul", "tensordot", "vecdot"]
@@ -22,6 +23,7 @@ def matmul(xp: Namespace, x: Array, y: Array) -> OpResult:
     Array
         Shape (..., m, n), without ``m`` or ``n`` where that operand was a vector.
     """
+    x, y = alike(xp, x, y)
     x_vector, y_vector = x.ndim == 1, y.ndim == 1
 
     def as_matrix(g: Array) -> Array:
@@ -43,6 +45,7 @@ def matmul(xp: Namespace, x: Array, y: Array) -> OpResult:
 
 def vecdot(xp: Namespace, x: Array, y: Array, *, axis: int = -1) -> OpResult:
     """Dot product of vectors along one axis."""
+    x, y = alike(xp, x, y)
     return xp.vecdot(x, y, axis=axis), (
         lambda g: xp.expand_dims(g, axis=axis) * y,
         lambda g: xp.expand_dims(g, axis=axis) * x,
@@ -59,6 +62,7 @@ def tensordot(
     axes : int or pair of tuples
         How many trailing axes of ``x`` meet how many leading axes of ``y``; or the axes of each, pairwise.
     """
+    x, y = alike(xp, x, y)
     if isinstance(axes, int):
         left = tuple(range(x.ndim - axes, x.ndim))
         right = tuple(range(axes))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from portanet.errors import GradientError
+from portanet.ops.promotion import all_alike
 from portanet.protocols import Array, Namespace, NativeDType, OpResult
 
 __all__ = [
@@ -95,12 +97,22 @@ def astype(xp: Namespace, x: Array, dtype: NativeDType, *, copy: bool = True) ->
     r = xp.astype(x, dtype, copy=copy)
     if not xp.isdtype(r.dtype, ("real floating", "complex floating")):
         return r, (None,)
-    return r, (lambda g: xp.astype(g, before, copy=False),)
+    is_complex = xp.isdtype(r.dtype, "complex floating")
+
+    def vjp(g: Array) -> Array:
+        if is_complex:
+            raise GradientError(
+                "astype: gradients through complex numbers are not supported, since the rules are for real ones. Use "
+                "detach() before the conversion."
+            )
+        return xp.astype(g, before, copy=False)
+
+    return r, (vjp,)
 
 
 def concat(xp: Namespace, *arrays: Array, axis: int | None = 0) -> OpResult:
     """Join arrays along an existing axis; with ``axis=None`` flatten them first."""
-    r = xp.concat(list(arrays), axis=axis)
+    r = xp.concat(all_alike(xp, arrays), axis=axis)
     if axis is None:
         sizes = [_size(x) for x in arrays]
         starts = [sum(sizes[:i]) for i in range(len(sizes))]
@@ -120,7 +132,7 @@ def concat(xp: Namespace, *arrays: Array, axis: int | None = 0) -> OpResult:
 
 def stack(xp: Namespace, *arrays: Array, axis: int = 0) -> OpResult:
     """Join arrays along a new axis."""
-    r = xp.stack(list(arrays), axis=axis)
+    r = xp.stack(all_alike(xp, arrays), axis=axis)
     before = (slice(None),) * (axis % r.ndim)
     return r, tuple(lambda g, i=i: g[(*before, i, ...)] for i in range(len(arrays)))
 

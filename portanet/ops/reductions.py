@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import prod as product
 
-from portanet.ops.promotion import floating
+from portanet.ops.promotion import floating, is_integer
 from portanet.protocols import Array, Namespace, NativeDType, OpResult
 
 __all__ = ["Axes", "all", "any", "argmax", "argmin", "max", "mean", "min", "prod", "std", "sum", "var"]
@@ -45,6 +45,8 @@ def sum(
     if dtype is None and xp.isdtype(x.dtype, ("real floating", "complex floating")):
         dtype = x.dtype
     r = xp.sum(x, axis=axis, dtype=dtype, keepdims=keepdims)
+    if is_integer(xp, r.dtype):
+        return r, (None,)
     shape = x.shape
     return r, (lambda g: xp.broadcast_to(_restore(xp, x, g, axis, keepdims), shape),)
 
@@ -69,6 +71,8 @@ def prod(
     if dtype is None and xp.isdtype(x.dtype, ("real floating", "complex floating")):
         dtype = x.dtype
     r = xp.prod(x, axis=axis, dtype=dtype, keepdims=keepdims)
+    if is_integer(xp, r.dtype):
+        return r, (None,)
 
     def vjp(g: Array) -> Array:
         # The product of all the others, without dividing: products of what stands before and of what stands

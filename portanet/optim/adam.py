@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from math import sqrt
 from typing import Any, ClassVar
 
+from portanet.checks import check_number
 from portanet.errors import OptionError
-from portanet.optim.optimizer import Optimizer, check_number
+from portanet.optim.optimizer import Optimizer
 from portanet.protocols import Array, Namespace
 
 __all__ = ["Adam", "AdamW", "adam"]

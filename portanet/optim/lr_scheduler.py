@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from portanet.errors import OptionError
+from portanet.checks import check_number, whole_number
+from portanet.errors import OptionError, StateDictError
 from portanet.optim.optimizer import Optimizer
 
 __all__ = ["LRScheduler", "StepLR"]
@@ -31,9 +33,8 @@ class LRScheduler:
                 group["initial_lr"] = group["lr"]
             elif "initial_lr" not in group:
                 raise OptionError(
-                    "last_epoch: going on from an epoch needs 'initial_lr' in the optimizer's "
-                    "groups; load the optimizer's "
-                    "state dict first."
+                    "last_epoch: going on from an epoch needs 'initial_lr' in the optimizer's groups; "
+                    "load the optimizer's state dict first."
                 )
         self.base_lrs = [group["initial_lr"] for group in optimizer.param_groups]
         self.step()
@@ -56,9 +57,21 @@ class LRScheduler:
         """Everything but the optimizer."""
         return {name: value for name, value in vars(self).items() if name != "optimizer"}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from what :meth:`state_dict` gave."""
-        vars(self).update(state_dict)
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`state_dict` gave.
+
+        Raises
+        ------
+        StateDictError
+            If it is the state of something else.
+        """
+        known = self.state_dict()
+        if not isinstance(state_dict, Mapping) or not known.keys() <= state_dict.keys():
+            name = type(self).__name__
+            raise StateDictError(
+                f"state_dict: expected what {name}.state_dict() gives, with {', '.join(known)}. Nothing was changed."
+            )
+        vars(self).update({key: state_dict[key] for key in known})
 
 
 class StepLR(LRScheduler):
@@ -88,10 +101,9 @@ class StepLR(LRScheduler):
     def __init__(
         self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1
     ) -> None:
-        if not isinstance(step_size, int) or isinstance(step_size, bool) or step_size < 1:
-            raise OptionError(f"step_size: expected a whole number of at least 1, got {step_size!r}.")
-        self.step_size = step_size
-        self.gamma = gamma
+        self.step_size = whole_number("step_size", step_size, low=1)
+        check_number("gamma", gamma, low=0.0)
+        self.gamma = float(gamma)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:

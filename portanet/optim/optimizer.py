@@ -8,18 +8,22 @@ bring a kernel for a rule, which then gets all arrays of a group at once and may
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from copy import deepcopy
+from numbers import Real
+from typing import Any, ClassVar, TypeVar
 
-from portanet.backend import Backend
+from portanet.backend import Backend, backend_of
+from portanet.checks import check_number
 from portanet.errors import OptionError, ShapeError, StateDictError
+from portanet.graph import enable_grad
 from portanet.nn.parameter import UninitializedParameter
 from portanet.protocols import Array
 from portanet.tensor import Tensor, as_native, require_known, wrap
 
 __all__ = ["Optimizer"]
 
+Self = TypeVar("Self", bound="Optimizer")
 Rule = Callable[..., tuple[Array, tuple[Array, ...]]]
 SMALL = 16_384
 """Parameters of up to this many elements share a flat buffer."""
@@ -137,14 +141,21 @@ class Optimizer:
     """
 
     rule: ClassVar[Rule]
+    step_if_not_saved: ClassVar[int | None] = None
+    """The step count of a state dict that has none."""
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []
         self._states: dict[int, dict[str, Any]] = {}
         self._buckets: dict[int, list[_Bucket]] = {}
+        self._options: dict[int, tuple[Any, ...]] = {}
         if isinstance(params, Tensor):
             raise TypeError("params: expected an iterable of Tensors, got one Tensor. Pass [tensor].")
+        if not isinstance(params, Iterable):
+            raise TypeError(
+                f"params: expected an iterable of Tensors, got {type(params).__name__}. Pass model.parameters()."
+            )
         groups = list(params)
         if not groups:
             raise OptionError("params: there is nothing to optimize; pass model.parameters().")
@@ -162,10 +173,16 @@ class Optimizer:
 
     def rule_options(self, group: Mapping[str, Any]) -> dict[str, Any]:
         """The rule's keyword arguments for a group."""
-        return {name: group[name] for name in self.defaults}
+        return {
+            name: value if type(value := group[name]) in _PLAIN_TYPES else _plain(value) for name in self.defaults
+        }
 
     def add_param_group(self, group: dict[str, Any]) -> None:
         """Optimize further parameters, with options of their own."""
+        if not isinstance(group, Mapping) or "params" not in group:
+            raise OptionError(
+                "params: a group needs the key 'params', as in {'params': model.parameters(), 'lr': 0.1}."
+            )
         given = group["params"]
         tensors = [given] if isinstance(given, Tensor) else list(given)
         known = {id(tensor) for other in self.param_groups for tensor in other["params"]}
@@ -189,9 +206,7 @@ class Optimizer:
                 raise OptionError("params: a Tensor appears twice among the parameters.")
             known.add(id(tensor))
         options = {**self.defaults, **{name: value for name, value in group.items() if name != "params"}}
-        unknown = [
-            name for name in options if name not in self.defaults and name not in ("initial_lr", "name")
-        ]
+        unknown = [name for name in options if name not in self.defaults and name not in _NOT_FOR_THE_RULE]
         if unknown:
             raise OptionError(
                 f"params: {type(self).__name__} has no option {', '.join(unknown)}; it has {', '.join(self.defaults)}."
@@ -216,11 +231,13 @@ class Optimizer:
         closure : callable, optional
             Computes the loss and its gradients anew; called first, and its result is returned.
         """
-        loss = None if closure is None else closure()
+        loss = None
+        if closure is not None:
+            with enable_grad():
+                loss = closure()
         rule = type(self).rule
         for index, group in enumerate(self.param_groups):
-            slots = self.state_slots(group)
-            options = self.rule_options(group)
+            options, slots = self._options_of(index, group)
             buckets = self._buckets.get(index, ())
             gradients = [bucket.gradients() if bucket.slots == slots else None for bucket in buckets]
             covered = sum([len(bucket.tensors) for bucket in buckets])
@@ -230,6 +247,16 @@ class Optimizer:
             for bucket, found in zip(buckets, gradients, strict=True):
                 bucket.update(rule, found, options)  # type: ignore[arg-type]
         return loss
+
+    def _options_of(self, index: int, group: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """The rule's options and its state for a group, worked out anew only when an option was changed."""
+        identities = [*map(id, group.values())]
+        known = self._options.get(index)
+        if known is None or known[0] != identities:
+            values = list(group.values())  # kept, so that no identity can pass to another object
+            known = (identities, values, self.rule_options(group), self.state_slots(group))
+            self._options[index] = known
+        return known[2], known[3]
 
     def _gather(self, index: int, group: Mapping[str, Any], slots: tuple[str, ...]) -> list[_Bucket]:
         """Make the buckets of a group anew, from the parameters that have a gradient."""
@@ -310,7 +337,17 @@ class Optimizer:
             raise StateDictError(
                 "state_dict: expected the keys 'state' and 'param_groups', as Optimizer.state_dict() gives them."
             )
-        saved_groups = state_dict["param_groups"]
+        saved_groups, saved_states = state_dict["param_groups"], state_dict["state"]
+        if not isinstance(saved_states, Mapping):
+            raise StateDictError(
+                f"state_dict['state']: expected a mapping of numbers to states, got {type(saved_states).__name__}."
+            )
+        if not isinstance(saved_groups, (list, tuple)) or not all(
+            isinstance(group, Mapping) and isinstance(group.get("params"), (list, tuple)) for group in saved_groups
+        ):
+            raise StateDictError(
+                "state_dict['param_groups']: expected a list of dicts, each with its 'params' as a list of numbers."
+            )
         here = [len(group["params"]) for group in self.param_groups]
         there = [len(group["params"]) for group in saved_groups]
         if here != there:
@@ -322,35 +359,62 @@ class Optimizer:
         loaded: dict[int, dict[str, Any]] = {}
         new_groups = []
         for group, saved in zip(self.param_groups, saved_groups, strict=True):
-            options = {**{k: v for k, v in saved.items() if k in group and k != "params"}}
+            options = {k: v for k, v in saved.items() if k in self.defaults or k in _NOT_FOR_THE_RULE}
             self.check_options({**group, **options})
             slots = self.state_slots({**group, **options})
             new_groups.append(options)
             for tensor, number in zip(group["params"], saved["params"], strict=True):
-                entry = state_dict["state"].get(number, state_dict["state"].get(str(number)))
-                if entry is None:
-                    continue
-                missing = [slot for slot in ("step", *slots) if slot not in entry]
-                if missing:
-                    raise StateDictError(
-                        f"state_dict: parameter {number} has no {', '.join(missing)}; it was saved "
-                        "by another kind of optimizer."
-                    )
-                fresh: dict[str, Any] = {"step": int(entry["step"])}
-                for slot in slots:
-                    value = entry[slot]
-                    if tuple(value.shape) != tensor.shape:
-                        raise StateDictError(
-                            f"state_dict: {slot} of parameter {number} has shape "
-                            f"{tuple(value.shape)}, expected {tensor.shape}. "
-                            "It was saved with another model."
-                        )
-                    fresh[slot] = as_native(value, tensor.dtype, tensor.device, True)
-                loaded[id(tensor)] = fresh
+                entry = saved_states.get(number, saved_states.get(str(number)))
+                if entry is not None:
+                    loaded[id(tensor)] = self._read_state(tensor, number, entry, slots)
         self._buckets.clear()
         self._states = loaded
         for group, options in zip(self.param_groups, new_groups, strict=True):
             group.update(options)
+
+    def _read_state(self, tensor: Tensor, number: int, entry: Any, slots: Sequence[str]) -> dict[str, Any]:
+        """The state of one parameter, from a state dict.
+
+        Raises
+        ------
+        StateDictError
+            If something is missing, or not what it should be.
+        """
+        kept = {name: value for name, value in dict(entry).items() if value is not None}
+        if self.step_if_not_saved is not None:
+            kept.setdefault("step", self.step_if_not_saved)
+        missing = [slot for slot in ("step", *slots) if slot not in kept]
+        if missing:
+            raise StateDictError(
+                f"state_dict: parameter {number} has no {', '.join(missing)}; it was saved by another kind of optimizer."
+            )
+        try:
+            state: dict[str, Any] = {"step": int(kept["step"])}
+        except (TypeError, ValueError):
+            raise StateDictError(
+                f"state_dict: step of parameter {number}: expected a whole number, got {kept['step']!r}."
+            ) from None
+        for slot in slots:
+            value = kept[slot]
+            if not isinstance(value, Tensor) and backend_of(value) is None:
+                raise StateDictError(
+                    f"state_dict: {slot} of parameter {number}: expected an array, got {type(value).__name__}."
+                )
+            if tuple(value.shape) != tensor.shape:
+                raise StateDictError(
+                    f"state_dict: {slot} of parameter {number} has shape {tuple(value.shape)}, expected {tensor.shape}. "
+                    "It was saved with another model."
+                )
+            state[slot] = as_native(value, tensor.dtype, tensor.device, True)
+        return state
+
+    def __deepcopy__(self: Self, memo: dict[int, Any]) -> Self:
+        twin = object.__new__(type(self))
+        memo[id(self)] = twin
+        for name, value in vars(self).items():
+            setattr(twin, name, {} if name in ("_states", "_buckets", "_options") else deepcopy(value, memo))
+        twin.load_state_dict(self.state_dict())
+        return twin
 
     @property
     def state(self) -> dict[Tensor, dict[str, Any]]:
@@ -367,16 +431,17 @@ class Optimizer:
         return f"{type(self).__name__} (\n" + "\n\n".join(lines) + "\n)"
 
 
+_NOT_FOR_THE_RULE = ("initial_lr", "name")
+_PLAIN_TYPES = frozenset((float, int, bool))
+
+
+def _plain(value: Any) -> Any:
+    """A Python number for a number of an array library, which would change the data type of the arrays beside it."""
+    if isinstance(value, (tuple, list)):
+        return tuple(_plain(part) for part in value)
+    return float(value) if isinstance(value, Real) and not isinstance(value, bool) else value
+
+
 def _with_gradient(group: Mapping[str, Any]) -> int:
     """How many of a group's parameters have a gradient."""
     return sum(tensor._grad is not None for tensor in group["params"])
-
-
-def check_number(
-    name: str, value: Any, *, low: float, high: float = math.inf, open_end: bool = False
-) -> None:
-    """Raise unless ``value`` is a number from ``low`` to ``high``, neither NaN nor infinite."""
-    good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    if not good or not low <= value <= high or (open_end and value == high):
-        upper = "" if high == math.inf else f" and {'below' if open_end else 'at most'} {high:g}"
-        raise OptionError(f"{name}: expected a finite number of at least {low:g}{upper}, got {value!r}.")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from portanet.checks import check_number
 from portanet.errors import OptionError
-from portanet.optim.optimizer import Optimizer, check_number
+from portanet.optim.optimizer import Optimizer
 from portanet.protocols import Array, Namespace
 
 __all__ = ["SGD", "sgd"]
@@ -74,6 +75,8 @@ class SGD(Optimizer):
     """
 
     rule = staticmethod(sgd)
+    # PyTorch's SGD saves no step count, and the rule asks no more than whether it is the first.
+    step_if_not_saved = 1
 
     def __init__(
         self,

@@ -139,7 +139,8 @@ def decision_regions(
     Warns
     -----
     UserWarning
-        If no threshold is given and every score lies between 0 and 1, as those of probabilities do.
+        If no threshold is given and the scores look like probabilities: they lie between 0 and 1, and far more of the
+        points come out right with a threshold of 0.5.
 
     Notes
     -----
@@ -167,7 +168,7 @@ def decision_regions(
     asked = asarray(x).detach()
     dtype = asked.dtype if asked.dtype.is_floating else float32
     everywhere = asarray(xp.concat([places, grid]), dtype=dtype, device=asked.device)
-    classes, scores = _read_answers(_ask(predict, everywhere), threshold)
+    classes, scores = _read_answers(_ask(predict, everywhere), truth, threshold)
     if scores is not None:
         _check_known(truth, scores.shape[1])
 
@@ -280,7 +281,7 @@ def _ask(predict: Callable[[Tensor], Array], places: Tensor) -> Any:
     return answers[0].__array_namespace__().concat(answers)
 
 
-def _read_answers(answers: Any, threshold: float | None) -> tuple[Any, Any]:
+def _read_answers(answers: Any, truth: Any, threshold: float | None) -> tuple[Any, Any]:
     """The class of each place; and how far each class is ahead of the others, (n, classes), None for bare classes."""
     if answers.dtype.kind in "biu":
         if threshold is not None:
@@ -296,12 +297,7 @@ def _read_answers(answers: Any, threshold: float | None) -> tuple[Any, Any]:
         scores = scores.reshape(-1)
         if threshold is None:
             threshold = 0.0
-            if scores.min() >= 0 and scores.max() <= 1:
-                warnings.warn(
-                    "portanet.plot.decision_regions: every score lies between 0 and 1, and is read as a logit. Pass "
-                    "threshold=0.5 if these are probabilities, threshold=0.0 if they are logits.",
-                    stacklevel=3,
-                )
+            _notice_probabilities(scores, truth)
         ahead = scores - threshold
         return (ahead > 0).astype("int64"), xp.stack([-ahead, ahead], axis=1)
     if threshold is not None:
@@ -309,6 +305,21 @@ def _read_answers(answers: Any, threshold: float | None) -> tuple[Any, Any]:
             "threshold: predict returns a score for each class, of which the highest wins. Leave it out."
         )
     return scores.argmax(axis=1), _ahead_of_the_others(scores)
+
+
+def _notice_probabilities(scores: Any, truth: Any) -> None:
+    """Warn if scores that are read as logits would fit the classes far better as probabilities."""
+    if not 0 <= scores.min() < 0.5 < scores.max() <= 1:
+        return
+    of_points = scores[: len(truth)]
+    as_logits, as_probabilities = (float(((of_points > turn) == truth).mean()) for turn in (0.0, 0.5))
+    if as_probabilities > as_logits + 0.2:
+        warnings.warn(
+            "portanet.plot.decision_regions: what predict returns is read as logits but looks like probabilities: all "
+            f"lies between 0 and 1, and {as_probabilities:.0%} of the points come out right with a threshold of 0.5, "
+            f"{as_logits:.0%} with 0. Pass threshold=0.5 for probabilities, threshold=0.0 for logits.",
+            stacklevel=4,
+        )
 
 
 def _ahead_of_the_others(scores: Any) -> Any:
