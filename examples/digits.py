@@ -102,8 +102,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     with pn.no_grad():
         logits = model(pn.asarray(test_images))
     predicted = pn.argmax(logits, axis=1)
-    accuracy = metrics.accuracy(predicted, pn.asarray(test_labels))
-    confusion = metrics.confusion_matrix(predicted, pn.asarray(test_labels), num_classes=10)
+    accuracy = metrics.accuracy(predicted, test_labels)
+    confusion = metrics.confusion_matrix(predicted, test_labels, num_classes=10)
     print(f"accuracy on the held-out pictures after {options.epochs} epochs: {accuracy:.4f}")
 
     curve = plot.loss_curve(

@@ -99,12 +99,18 @@ def draw(model: nn.Module, losses: Sequence[float], updates_per_epoch: int, dots
         "loss.png": plot.loss_curve(
             losses,
             average=updates_per_epoch,
-            ylabel="binary cross entropy",
+            ylabel="binary cross entropy (nats)",
             title="Loss of the training batches",
         ),
         "points.png": plot.points(training, dots.labels, title="The training points", xlabel="x", ylabel="y"),
         "regions.png": plot.decision_regions(
-            model, training, dots.labels, title="Learnt regions, training points", xlabel="x", ylabel="y"
+            model,
+            training,
+            dots.labels,
+            threshold=0.0,
+            title="Learnt regions, training points",
+            xlabel="x",
+            ylabel="y",
         ),
     }
     if len(dots.test_points):
@@ -112,6 +118,7 @@ def draw(model: nn.Module, losses: Sequence[float], updates_per_epoch: int, dots
             model,
             pn.asarray(dots.test_points),
             dots.test_labels,
+            threshold=0.0,
             title="Learnt regions, test points",
             xlabel="x",
             ylabel="y",

@@ -93,7 +93,7 @@ class HookHandle:
     __slots__ = ("_hooks", "_key")
     _next_key = count().__next__
 
-    def __init__(self, hooks: dict[float, Any], hook: Any) -> None:
+    def __init__(self, hooks: dict[Any, Any], hook: Any) -> None:
         self._hooks = hooks
         self._key = HookHandle._next_key()
         hooks[self._key] = hook
@@ -201,7 +201,7 @@ def walk_back(
     wrap
         From a cotangent to the Tensor, of its own each time, that a hook or ``.grad`` gets.
     unwrap
-        From what a hook returned, and the cotangent that it replaces, to the new cotangent; raises if they do not go together.
+        From what a hook returned, and the cotangent that it replaces, to the new cotangent; raises if they do not match.
     targets
         Orders of the nodes whose cotangents are wanted. Nothing older is visited and no ``.grad`` is touched.
         None: every leaf accumulates its cotangent into its Tensor's ``.grad``, once the whole walk has succeeded.

@@ -299,8 +299,8 @@ def check_kind(name: str, new: DType, old: DType) -> None:
     """Raise if values of the type ``new`` would lose what they are when written into an array of the type ``old``."""
     if _DTYPE_KINDS[new.kind] > _DTYPE_KINDS[old.kind]:
         raise DTypeError(
-            f"{name}: the new values are {new.name} and this Tensor is {old.name}, which cannot hold them. Convert it first: "
-            f"x = portanet.astype(x, portanet.{new.name})."
+            f"{name}: the new values are {new.name} and this Tensor is {old.name}, which cannot hold them. Convert it "
+            f"first: x = portanet.astype(x, portanet.{new.name})."
         )
 
 
@@ -1091,7 +1091,7 @@ class Tensor:
 
 
 def native_key(key: Any, x: Array) -> Any:
-    """An index as the library of ``x`` takes it: arrays out of their Tensors, lists as arrays, scalar objects as numbers.
+    """An index as the library of ``x`` takes it: Tensors and lists as arrays, scalar objects as numbers.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """One description of every op: operands to try it on, and what NumPy says the result is.
 
-``tests/test_ops.py`` checks forward, gradient and second gradient on every backend with it, ``tests/parity/test_ops.py`` compares
-with PyTorch. An op without a sample fails a test.
+``tests/test_ops.py`` checks forward, gradient and second gradient on every backend with it, ``tests/parity/test_ops.py``
+compares with PyTorch. An op without a sample fails a test.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def away_from_zero(*shape: int) -> Draw:
 
 
 def apart(*shape: int, shift: float = 0.0) -> Draw:
-    """In random order, no two of them nearer than 0.3, none nearer to 0 than 0.15; with ``shift=0.2`` none near another's."""
+    """In random order, none nearer than 0.3 to another nor 0.15 to zero; with ``shift=0.2`` nor to any without it."""
 
     def draw(rng: Any) -> Any:
         count = int(np.prod(shape))

@@ -1,4 +1,4 @@
-"""The recorded graph: backward, accumulation, freeing, overwritten arrays, hooks, and what switches recording on and off."""
+"""The recorded graph: backward, accumulation, freeing, overwritten arrays, hooks, and recording on and off."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def test_lists_are_taken_too() -> None:
 
 
 def test_the_dots_job_has_these_best_values() -> None:
-    """Ten outliers of 175, five on each side: what design asks of the main job."""
+    """Ten outliers of 175 points, five on each side, and all others right."""
     targets = np.array([1] * 79 + [0] * 5 + [0] * 86 + [1] * 5)
     predictions = np.array([1] * 84 + [0] * 91)
     assert metrics.accuracy(predictions, targets) == 165 / 175

@@ -1,6 +1,6 @@
-"""Every op on every backend: value, gradient, second gradient, data type, and what happens where a gradient is a choice.
+"""Every op on every backend: value, gradient, second gradient, data type, and gradients that are a choice.
 
-The operands come from ``tests/op_samples.py``. On JAX, which compiles each op for each shape, one sample of each op is tried.
+The operands come from ``tests/op_samples.py``. On JAX, which compiles each op for each shape, one sample is tried.
 """
 
 from __future__ import annotations

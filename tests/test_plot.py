@@ -379,7 +379,8 @@ BAD_PREDICTORS: dict[str, tuple[Callable[[pn.Tensor], Any], dict[str, Any], type
         lambda p: p, {"threshold": 0.5}, OptionError, "threshold: predict returns a score for each class",
     ),
     "resolution": (lambda p: p[:, 0], {"resolution": 1}, OptionError, "resolution: .*at least 2, got 1"),
-    "margin": (lambda p: p[:, 0], {"margin": -0.1}, OptionError, "margin: .*at least 0, got -0.1"),
+    "margin": (lambda p: p[:, 0], {"margin": -0.1}, OptionError, "margin: .*finite number of at least 0, got -0.1"),
+    "infinite margin": (lambda p: p[:, 0], {"margin": float("inf")}, OptionError, "margin: .*got inf"),
     "nan margin": (lambda p: p[:, 0], {"margin": float("nan")}, OptionError, "margin: .*got nan"),
 }  # fmt: skip
 

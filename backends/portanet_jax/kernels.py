@@ -53,8 +53,11 @@ def _add(whole: Array, key: Any, values: Array) -> Array:
 
 
 def _replace(xp: Namespace, x: Array, key: Any, value: Array | Scalar) -> Array:
+    value = xp.asarray(value, dtype=x.dtype)
+    if getattr(key, "shape", None) == x.shape and key.dtype == xp.bool and value.ndim == 0:
+        return xp.where(key, value, x)  # `.at[mask]` would compile anew for every other number of elements
     _check_integers(x, key)
-    return x.at[key].set(xp.asarray(value, dtype=x.dtype))
+    return x.at[key].set(value)
 
 
 def _places(xp: Namespace, length: int, like: Array) -> Array:

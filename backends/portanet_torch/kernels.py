@@ -44,9 +44,12 @@ def _forward_steps(x: Array, key: Any) -> tuple[Any, list[int]]:
     return tuple(turned), flipped
 
 
+_NARROW = (torch.int8, torch.int16, torch.int32, torch.uint8, torch.uint16, torch.uint32, torch.uint64)
+
+
 def _index(part: Any) -> Any:
     """An index that PyTorch reads as one: integer tensors as int64."""
-    if isinstance(part, torch.Tensor) and part.dtype not in (torch.bool, torch.int64):
+    if isinstance(part, torch.Tensor) and part.dtype in _NARROW:
         return part.to(torch.int64)
     return part
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 from portanet.backend import Backend
 from portanet.dtypes import Device, DType, float32
 from portanet.dtypes import int64 as default_integer
 from portanet.protocols import Array, Scalar
-from portanet.tensor import Tensor, native_place, require_known, wrap
+from portanet.tensor import Tensor, asarray, native_place, require_known, wrap
 
 __all__ = [
     "arange",
@@ -65,13 +66,9 @@ def empty(shape: Shape, *, dtype: DType | None = None, device: Place = None) -> 
 def full(shape: Shape, fill_value: Scalar, *, dtype: DType | None = None, device: Place = None) -> Tensor:
     """A Tensor of one value; the data type follows the value: bool, int64, float32 or complex64."""
     if dtype is None and not isinstance(fill_value, float):
-        backend, native_device, _ = native_place(device)
-        from portanet.tensor import asarray
-
         dtype = asarray(fill_value, device=device).dtype
-        return wrap(
-            backend.namespace.full(shape, fill_value, dtype=backend.native_dtype(dtype), device=native_device)
-        )
+    if hasattr(fill_value, "item"):  # a scalar object of an array library
+        fill_value = fill_value.item()
     backend, options = _where(dtype, device)
     return wrap(backend.namespace.full(shape, fill_value, **options))
 
@@ -94,7 +91,7 @@ def arange(
     """
     if stop is None:
         start, stop = 0, start
-    if dtype is None and all(isinstance(number, int) for number in (start, stop, step)):
+    if dtype is None and all(isinstance(number, Integral) for number in (start, stop, step)):
         dtype = default_integer
     backend, options = _where(dtype, device)
     return wrap(backend.namespace.arange(start, stop, step, **options))
@@ -135,12 +132,12 @@ def _like(name: str, x: Array, *values: Scalar, dtype: DType | None, device: Pla
     options: dict[str, Any] = {}
     if dtype is not None:
         options["dtype"] = backend.native_dtype(dtype)
-    if device is not None:
-        backend, options["device"], _ = (
-            native_place(device) if isinstance(x, Tensor) else (backend, device, None)
-        )
+    if device is not None and not isinstance(x, Tensor):
+        options["device"] = device
     result = getattr(backend.namespace, name)(array, *values, **options)
-    return wrap(result) if isinstance(x, Tensor) else result
+    if not isinstance(x, Tensor):
+        return result
+    return wrap(result) if device is None else wrap(result).to(device)
 
 
 def zeros_like(x: Array, /, *, dtype: DType | None = None, device: Place = None) -> Any:

@@ -6,6 +6,7 @@ from math import pi
 from typing import Any
 
 from portanet.dtypes import DType
+from portanet.errors import DTypeError
 from portanet.protocols import Array
 from portanet.tensor import Tensor, require_known
 
@@ -35,6 +36,10 @@ def isdtype(dtype: DType, kind: DType | str | tuple[DType | str, ...]) -> bool:
     >>> pn.isdtype(pn.float32, "real floating")
     True
     """
+    if not isinstance(dtype, DType):
+        raise DTypeError(
+            f"dtype: expected a portanet data type, such as the dtype of a Tensor, got {dtype!r}."
+        )
     if isinstance(kind, tuple):
         return any(isdtype(dtype, part) for part in kind)
     if isinstance(kind, DType):

@@ -433,9 +433,9 @@ class Module:
     def __repr__(self) -> str:
         children = self._printed_children()
         options = self.extra_repr()
-        if not children:
+        if not children and "\n" not in options:
             return f"{type(self).__name__}({options})"
-        lines = [options] if options else []
+        lines = options.split("\n") if options else []
         lines += [f"({name}): {text}".replace("\n", "\n  ") for name, text in children]
         return f"{type(self).__name__}(\n  " + "\n  ".join(lines) + "\n)"
 

@@ -24,30 +24,44 @@ def _has_integer_arrays(key: Any) -> bool:
     return any(_is_integer_array(part) for part in parts)
 
 
-def _complete_key(key: Any, ndim: int) -> Any:
-    """The key with ``...`` at its end where it names only the leading axes, which the standard wants to be said.
+def _complete_key(key: Any, shape: tuple[int, ...]) -> Any:
+    """The key as the standard wants it: every axis named, ``...`` at the end if need be, no slice beyond its axis.
 
     Parameters
     ----------
     key
         Of integers, slices, ``None`` and ``...``; one with arrays stays as it is.
-    ndim : int
-        The axes of the array that it is for.
+    shape : tuple of int
+        Of the array that it is for.
     """
     parts = key if isinstance(key, tuple) else (key,)
-    named = 0
-    for part in parts:
-        if part is Ellipsis or hasattr(part, "shape"):
-            return key
-        named += part is not None
-    return (*parts, ...) if named < ndim else key
+    if any(hasattr(part, "shape") for part in parts):
+        return key
+    named = sum(part is not None and part is not Ellipsis for part in parts)
+    complete: list[Any] = []
+    axis = 0
+    for part in parts if Ellipsis in parts or named >= len(shape) else (*parts, ...):
+        if isinstance(part, slice) and axis < len(shape):
+            part = _within(part, shape[axis])
+        complete.append(part)
+        axis += len(shape) - named if part is Ellipsis else part is not None
+    return tuple(complete)
+
+
+def _within(part: slice, length: int) -> slice:
+    """The same places of an axis, with both ends inside it."""
+    start, stop, step = part.indices(length)
+    if step > 0:
+        return slice(min(start, length), max(start, stop), step)
+    return slice(start, stop if stop >= 0 else None, step) if start >= 0 else slice(0, 0)
 
 
 def _forward(xp: Namespace, indices: Array, length: int) -> Array:
     """Indices counted from the front, in a type wide enough for every place; what is out of range stays so."""
-    if not xp.isdtype(indices.dtype, "integral"):
-        raise IndexError(f"indices: expected integers, got {indices.dtype}. Convert with portanet.astype(...).")
-    if not xp.isdtype(indices.dtype, (xp.int32, xp.int64)):
+    name = str(indices.dtype).rpartition(".")[2]  # by name, since an index may be a raw array where ``xp`` is portanet
+    if "int" not in name:
+        raise IndexError(f"indices: expected integers, got {name}. Convert them with portanet.astype(...).")
+    if name not in ("int32", "int64"):
         indices = xp.astype(indices, xp.int64)
     return xp.where(indices < 0, indices + length, indices)
 
@@ -65,7 +79,7 @@ def getitem(xp: Namespace, x: Array, key: Any) -> OpResult:
     """
     if _has_integer_arrays(key):
         return _gather(xp, x, key)
-    key = _complete_key(key, x.ndim)
+    key = _complete_key(key, x.shape)
 
     r = x[key]
     parts = key if isinstance(key, tuple) else (key,)
@@ -119,7 +133,7 @@ def _gather(xp: Namespace, x: Array, key: Any) -> OpResult:
 
 def setitem(xp: Namespace, x: Array, value: Array, key: Any) -> OpResult:
     """A copy of ``x`` with the part at ``key`` replaced by ``value``, which may broadcast to it."""
-    key = _complete_key(key, x.ndim)
+    key = _complete_key(key, x.shape)
     r = xp.asarray(x, copy=True)
     r[key] = value
 

@@ -24,7 +24,7 @@ def floating(xp: Namespace, x: Any) -> Array:
 
 
 def alike(xp: Namespace, x: Any, y: Any) -> tuple[Array, Array]:
-    """Two operands; if one has integers or booleans and the other floating-point numbers, the first in the type of the second."""
+    """Two operands, integers or booleans beside floating-point numbers in the type of these."""
     if type(x) is not type(y) or x.dtype is y.dtype:
         return x, y
     integers = is_integer(xp, x.dtype)

@@ -30,7 +30,7 @@ class LRScheduler:
         self.last_epoch = last_epoch
         for group in optimizer.param_groups:
             if last_epoch == -1:
-                group["initial_lr"] = group["lr"]
+                group.setdefault("initial_lr", group["lr"])
             elif "initial_lr" not in group:
                 raise OptionError(
                     "last_epoch: going on from an epoch needs 'initial_lr' in the optimizer's groups; "

@@ -5,9 +5,9 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
+from math import inf
 from typing import Any
 
-from portanet.backend import backend_of
 from portanet.dtypes import float32
 from portanet.errors import DataError, OptionError, ShapeError
 from portanet.functions.inspection import to_host
@@ -155,13 +155,10 @@ def decision_regions(
     """
     if not isinstance(resolution, int) or isinstance(resolution, bool) or resolution < 2:
         raise OptionError(f"resolution: expected a whole number of at least 2, got {resolution!r}.")
-    if not margin >= 0:
-        raise OptionError(f"margin: expected a number of at least 0, got {margin!r}.")
+    if not 0 <= margin < inf:
+        raise OptionError(f"margin: expected a finite number of at least 0, got {margin!r}.")
     places, truth = _points(x), _classes(y)
     _check_lengths(places, truth)
-    if not isinstance(x, Tensor) and backend_of(x) is None:
-        x = asarray(x)
-
     across, up = _grid_lines(places, resolution, margin)
     xp = places.__array_namespace__()
     grid = xp.stack([part.reshape(-1) for part in xp.meshgrid(across, up)], axis=1)
@@ -186,15 +183,8 @@ def decision_regions(
     if wrong.any():
         label = f"wrong: {int(wrong.sum())} of {len(truth)}"
         rings = places[wrong]
-        ax.scatter(
-            *(rings[:, 0], rings[:, 1]),
-            s=4.5 * size,
-            facecolors="none",
-            edgecolors="black",
-            linewidths=1.4,
-            label=label,
-            zorder=4,
-        )
+        style = {"facecolors": "none", "edgecolors": "black", "linewidths": 1.4}
+        ax.scatter(rings[:, 0], rings[:, 1], s=4.5 * size, label=label, zorder=4, **style)
     ax.set(xlim=(across[0], across[-1]), ylim=(up[0], up[-1]))
     _finish(ax, own, xlabel, ylabel, title)
     return ax
@@ -388,7 +378,8 @@ def _scatter(ax: Any, places: Any, classes: Any, names: Mapping[int, str], size:
         if not len(members):
             continue
         ax.scatter(
-            *(members[:, 0], members[:, 1]),
+            members[:, 0],
+            members[:, 1],
             s=size,
             color=COLOURS[k % len(COLOURS)],
             marker=MARKERS[k % len(MARKERS)],
