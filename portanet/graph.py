@@ -1,8 +1,9 @@
 """The recorded graph and the walk back through it.
 
-Each result of a recorded op has a :class:`Node`; each Tensor that wants a gradient and was not computed has a :class:`Leaf`.
-Both carry an ``order``, a number that grows with time, so every consumer of a result is newer than the result. The walk
-takes the newest pending node first: when a node's turn comes, all that flows into it has arrived. No recursion, no sorting pass.
+Each result of a recorded op has a :class:`Node`; each Tensor that wants a gradient and was not computed has a
+:class:`Leaf`. Both carry an ``order``, a number that grows with time, so every consumer of a result is newer
+than the result. The walk takes the newest pending node first: when a node's turn comes, all that flows into
+it has arrived. No recursion, no sorting pass.
 """
 
 from __future__ import annotations
@@ -201,13 +202,14 @@ def walk_back(
     wrap
         From a cotangent to the Tensor, of its own each time, that a hook or ``.grad`` gets.
     unwrap
-        From what a hook returned, and the cotangent that it replaces, to the new cotangent; raises if they do not match.
+        From what a hook returned, and the cotangent that it replaces, to the new cotangent; raises if they do
+        not match.
     targets
         Orders of the nodes whose cotangents are wanted. Nothing older is visited and no ``.grad`` is touched.
         None: every leaf accumulates its cotangent into its Tensor's ``.grad``, once the whole walk has succeeded.
     rerun
-        Given for higher-order gradients: runs a node's op again on Tensors and returns their namespace, those Tensors and
-        the vjps, so that the walk itself is recorded. Cotangents are Tensors then.
+        Given for higher-order gradients: runs a node's op again on Tensors and returns their namespace, those
+        Tensors and the vjps, so that the walk itself is recorded. Cotangents are Tensors then.
 
     Returns
     -------

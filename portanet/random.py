@@ -104,7 +104,8 @@ def _shape(shape: int | tuple[int, ...]) -> tuple[int, ...]:
 def _check_floating(dtype: DType | None) -> None:
     if dtype is not None and not dtype.is_floating:
         raise DTypeError(
-            f"dtype: expected a floating-point type, got {dtype.name}. Draw float32 and convert, or use random.integers."
+            f"dtype: expected a floating-point type, got {dtype.name}. Draw float32 and convert, or use "
+            "random.integers."
         )
 
 

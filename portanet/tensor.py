@@ -11,18 +11,9 @@ from functools import update_wrapper
 from operator import index
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from portanet.backend import (
-    Backend,
-    Implementation,
-    backend_named,
-    backend_of,
-    check_same_place,
-    default_device,
-    find_device,
-    get_backend,
-    known_backend_names,
-)
-from portanet.dtypes import Device, DType, complex64, float32, int64
+from portanet.backend import Implementation, backend_of, check_same_place
+from portanet.conversion import native_array, native_place, require_known
+from portanet.dtypes import Device, DType, float32, int64
 from portanet.dtypes import bool as bool_
 from portanet.errors import DTypeError, GradientError, ShapeError
 from portanet.graph import (
@@ -36,10 +27,18 @@ from portanet.graph import (
     is_grad_enabled,
     walk_back,
 )
+from portanet.operands import (
+    SCALAR_KINDS,
+    admit_operands,
+    any_vjp,
+    check_kind,
+    check_scalar,
+    describe_call,
+)
 from portanet.ops import elementwise, indexing, linear_algebra, manipulation, reductions
 from portanet.protocols import Array, NativeDType, Op, OpResult, Scalar
 
-__all__ = ["RECORDED_OPS", "Tensor", "as_native", "asarray", "lift", "native_place", "run_backward"]
+__all__ = ["RECORDED_OPS", "Tensor", "as_native", "asarray", "lift", "run_backward"]
 
 P = ParamSpec("P")
 Self = TypeVar("Self", bound="Tensor")
@@ -47,16 +46,7 @@ Self = TypeVar("Self", bound="Tensor")
 RECORDED_OPS: dict[Op, Callable[..., Any]] = {}
 """The Tensor function of each op; a higher-order backward pass finds it here."""
 
-_SCALAR_KINDS = {bool: 0, int: 1, float: 2, complex: 3}
-_DTYPE_KINDS = {
-    "bool": 0,
-    "signed integer": 1,
-    "unsigned integer": 1,
-    "real floating": 2,
-    "complex floating": 3,
-}
 _OPERAND_ANNOTATIONS = ("Array", "Array | None")
-_NOTE = "This happened in portanet"
 _allocate = object.__new__
 
 
@@ -65,8 +55,9 @@ def lift(
 ) -> Callable[P, Any]:
     """Make a Tensor function of an op.
 
-    The function runs the op, or the backend's kernel for it, on the arrays inside its operands; if one of them wants a gradient it
-    records a node. Raw arrays go through untouched: they come back as raw arrays and nothing is recorded.
+    The function runs the op, or the backend's kernel for it, on the arrays inside its operands; if one of
+    them wants a gradient it records a node. Raw arrays go through untouched: they come back as raw arrays and
+    nothing is recorded.
 
     Parameters
     ----------
@@ -192,211 +183,27 @@ def lift_sequence(op: Callable[..., OpResult]) -> Callable[..., Any]:
     return function
 
 
-def any_vjp(vjps: Sequence[Any], parents: Sequence[Any]) -> bool:
-    """Whether a gradient flows to at least one operand that wants one."""
-    for vjp, parent in zip(vjps, parents, strict=False):
-        if vjp is not None and parent is not None:
-            return True
-    return False
-
-
-def admit_operands(
-    op: Op,
-    names: Sequence[str],
-    raw: list[Any],
-    implementations: dict[type, Implementation],
-    is_tensor: bool,
-    converts: bool,
-) -> Implementation:
-    """Find how to run an op on operands that are not all arrays of one familiar type, and check that they go together.
-
-    A scalar object of an array library that stands beside a Tensor becomes a Python number in ``raw``, so that it cannot change
-    the data type either.
-
-    Raises
-    ------
-    DTypeError
-        If an operand is no array, or a number would change the data type.
-    MixedBackendError, DeviceError
-        If two operands are in different places.
-    """
-    if is_tensor and len(raw) == 2:
-        found = _array_and_number(raw, implementations, op, converts)
-        if found is not None:
-            return found
-    backends = [backend_of(operand) for operand in raw]
-    arrays = [
-        i for i, backend in enumerate(backends) if backend and isinstance(raw[i], backend.array_types()[0])
-    ]
-    if not arrays and not is_tensor:
-        arrays = [i for i, backend in enumerate(backends) if backend]
-    for i, operand in enumerate(raw):
-        if operand is None or type(operand) in _SCALAR_KINDS:
-            continue
-        if backends[i] is None:
-            name = names[i] if i < len(names) else f"operand {i + 1}"
-            raise DTypeError(
-                f"{op.__name__}: {name} must be a Tensor, an array or a Python number, got {type(operand).__name__}. "
-                "Convert it with portanet.asarray(...)."
-            )
-        if i not in arrays and is_tensor:
-            raw[i] = operand.item()
-    if not arrays:
-        raise DTypeError(
-            f"{op.__name__}: at least one operand must be a Tensor or an array, got only Python numbers. "
-            "Convert one with portanet.asarray(...)."
-        )
-    first = raw[arrays[0]]
-    backend = backends[arrays[0]]
-    assert backend is not None
-    if any(backends[i] is not backend for i in arrays):
-        check_same_place(op.__name__, [raw[i] for i in arrays])
-    numbers = [i for i, operand in enumerate(raw) if type(operand) in _SCALAR_KINDS]
-    if numbers:
-        widest = max((backend.dtype_of(raw[i]) for i in arrays), key=lambda dtype: _DTYPE_KINDS[dtype.kind])
-        for i in numbers:
-            raw[i] = admit_number(op.__name__, raw[i], widest, converts)
-    if type(first) not in implementations:
-        implementations[type(first)] = Implementation(op, backend)
-    return implementations[type(first)]
-
-
-def _array_and_number(
-    raw: list[Any], implementations: dict[type, Implementation], op: Op, converts: bool
-) -> Implementation | None:
-    """The short way for ``x * 2``: an array of a familiar type beside a Python number."""
-    place = 0 if type(raw[0]) in _SCALAR_KINDS else 1
-    number, array = raw[place], raw[1 - place]
-    implementation = implementations.get(type(array))
-    if implementation is None or type(number) not in _SCALAR_KINDS:
-        return None
-    raw[place] = admit_number(op.__name__, number, implementation.backend.dtype_of(array), converts)
-    return implementation
-
-
-def admit_number(name: str, number: Scalar, dtype: DType, converts: bool) -> Scalar:
-    """A Python number as it enters an op beside an array of ``dtype``.
-
-    True and False beside numbers are 1 and 0: the standard, and some libraries, do not mix them.
-    """
-    if not converts or type(number) is complex:
-        check_scalar(name, number, dtype)
-    return int(number) if type(number) is bool and dtype is not bool_ else number
-
-
-def check_scalar(name: str, number: Scalar, dtype: DType) -> None:
-    """Raise if a Python number cannot be used beside ``dtype`` without changing it."""
-    kind = _SCALAR_KINDS[type(number)]
-    if kind > _DTYPE_KINDS[dtype.kind]:
-        wider = ("int64", "int64", "float32", "complex64")[kind]
-        raise DTypeError(
-            f"{name}: the Python number {number!r} does not fit the data type {dtype.name}, and a number never "
-            f"changes it. Convert first: portanet.astype(x, portanet.{wider})."
-        )
-
-
-def check_kind(name: str, new: DType, old: DType) -> None:
-    """Raise if values of the type ``new`` would lose what they are when written into an array of the type ``old``."""
-    if _DTYPE_KINDS[new.kind] > _DTYPE_KINDS[old.kind]:
-        raise DTypeError(
-            f"{name}: the new values are {new.name} and this Tensor is {old.name}, which cannot hold them. Convert it "
-            f"first: x = portanet.astype(x, portanet.{new.name})."
-        )
-
-
-def describe_call(error: Exception, op: Op, raw: Sequence[Any]) -> None:
-    """Add to an array library's own error what portanet was asked to do."""
-    if any(note.startswith(_NOTE) for note in getattr(error, "__notes__", ())):
-        return
-    operands = []
-    for operand in raw:
-        backend = backend_of(operand)
-        if backend is None:
-            operands.append(repr(operand))
-        else:
-            operands.append(f"{tuple(operand.shape)} {operand.dtype} on {backend.name}")
-    error.add_note(f"{_NOTE}.{op.__name__} of: " + "; ".join(operands))
-
-
-def native_place(device: Device | str | None) -> tuple[Backend, Any, Device]:
-    """The backend, its library's device and portanet's device that a ``device=`` argument means."""
-    if device is None:
-        place = default_device()
-        backend = get_backend()
-    elif isinstance(device, Device):
-        place = device
-        backend = backend_named(device.backend)
-    elif isinstance(device, str):
-        backend = get_backend()
-        head, _, tail = device.partition(":")
-        if head in known_backend_names() and head != backend.name:
-            backend = backend_named(head)
-            place = find_device(backend, tail) if tail else backend.devices()[0]
-        else:
-            known = device == backend.name
-            place = (
-                default_device() if known else find_device(backend, tail if head == backend.name else device)
-            )
-    else:
-        raise TypeError(
-            f"device: expected a portanet.Device or a name such as 'cpu', got {type(device).__name__}."
-        )
-    return backend, backend.native_device(place), place
-
-
 def as_native(
     value: Any, dtype: DType | NativeDType | None, device: Device | str | None, copy: bool | None
 ) -> Array:
-    """The array of the chosen backend that holds ``value``; Python floats become float32."""
+    """The array of the chosen backend that holds ``value``, which may be a Tensor; Python floats become float32."""
     if isinstance(value, Tensor):
         value = value._data
         if device is None:
             device = require_known(value).device_of(value)
-    backend, native_device, place = native_place(device)
-    native_dtype = None if dtype is None else backend.native_dtype(dtype)
-    owner = backend_of(value)
-    if owner is backend:
-        if native_dtype is None and backend.device_of(value) == place and not copy:
-            return backend.asarray(value)
-        return backend.asarray(value, dtype=native_dtype, device=native_device, copy=copy)
-    if owner is not None:
-        if copy is False:
-            raise ValueError(
-                f"copy: an array of {owner.name} cannot be shared with {backend.name}; leave copy=None."
-            )
-        return backend.asarray(owner.to_host(value), dtype=native_dtype, device=native_device, copy=copy)
-    if isinstance(value, (list, tuple)) and any(isinstance(part, Tensor) for part in _first_elements(value)):
+    elif isinstance(value, (list, tuple)) and any(
+        isinstance(part, Tensor) for part in _first_elements(value)
+    ):
         raise DTypeError(
             "obj: a sequence of Tensors is joined with portanet.stack(...) or portanet.concat(...)."
         )
-    try:
-        array = backend.asarray(value, dtype=native_dtype, device=native_device, copy=copy)
-    except Exception as error:
-        error.add_note(f"{_NOTE}.asarray of a {type(value).__name__}.")
-        if isinstance(error, (TypeError, ValueError, OverflowError)):
-            raise
-        raise DTypeError(
-            f"obj: expected numbers, nested lists of them, or an array, got {type(value).__name__}."
-        ) from error
-    if native_dtype is None:
-        name = backend.dtype_of(array).name
-        if name in ("float64", "complex128"):
-            target = float32 if name == "float64" else complex64
-            array = backend.namespace.astype(array, backend.native_dtype(target))
-    return array
+    return native_array(value, dtype, device, copy)
 
 
 def _first_elements(value: Any) -> Iterator[Any]:
     while isinstance(value, (list, tuple)) and value:
         value = value[0]
         yield value
-
-
-def require_known(array: Array) -> Backend:
-    """The backend of an array that is known to have one."""
-    backend = backend_of(array)
-    assert backend is not None
-    return backend
 
 
 def wrap(array: Array) -> Tensor:
@@ -468,13 +275,15 @@ def run_backward(
     for output, cotangent in zip(outputs, cotangents, strict=True):
         if output._node is None:
             raise GradientError(
-                "backward: this Tensor has no graph: nothing it was computed from requires a gradient, or it was computed "
+                "backward: this Tensor has no graph: nothing it was computed from requires a "
+                "gradient, or it was computed "
                 "inside no_grad(), or by a function without a gradient. Set requires_grad=True on its inputs first."
             )
         if cotangent is None:
             if output._data.ndim and output.size != 1:
                 raise GradientError(
-                    f"backward: gradient may be left out for a single number only, this Tensor has shape {output.shape}. "
+                    "backward: gradient may be left out for a single number only, this Tensor has "
+                    f"shape {output.shape}. "
                     "Reduce it first, for example with .sum(), or pass gradient=."
                 )
             seeds.append((output._node, _unit(output, create_graph)))
@@ -560,7 +369,7 @@ def _run_on_tensors(node: Node) -> tuple[Any, Any, tuple[Any, ...]]:
         version = versions[0] if len(versions) == 1 else SeveralVersions(versions)
     operands = []
     for array, parent in zip(node.operands, node.parents, strict=True):
-        if array is None or type(array) in _SCALAR_KINDS:
+        if array is None or type(array) in SCALAR_KINDS:
             operands.append(array)
             continue
         tensor = wrap(array)
@@ -588,7 +397,7 @@ def _binary(op: Callable[..., OpResult]) -> tuple[Any, Any, Any]:
 
 
 def _is_operand(value: Any) -> bool:
-    return isinstance(value, Tensor) or type(value) in _SCALAR_KINDS or backend_of(value) is not None
+    return isinstance(value, Tensor) or type(value) in SCALAR_KINDS or backend_of(value) is not None
 
 
 class Tensor:
@@ -607,8 +416,8 @@ class Tensor:
 
     Notes
     -----
-    Tensors never share memory that changes: ``x[k] = v`` and ``x += y`` make new data and give it to ``x``. Only optimizers and
-    ``load_state_dict`` write in place, and backward raises if such a write came between.
+    Tensors never share memory that changes: ``x[k] = v`` and ``x += y`` make new data and give it to ``x``.
+    Only optimizers and ``load_state_dict`` write in place, and backward raises if such a write came between.
 
     Examples
     --------
@@ -740,7 +549,8 @@ class Tensor:
                 raise TypeError(f"grad: expected a Tensor or None, got {type(value).__name__}.")
             if value.shape != self.shape or value.dtype != self.dtype:
                 raise ShapeError(
-                    f"grad: expected shape {self.shape} and {self.dtype.name}, got {value.shape} and {value.dtype.name}."
+                    f"grad: expected shape {self.shape} and {self.dtype.name}, got {value.shape} and "
+                    f"{value.dtype.name}."
                 )
         self._grad = value
 
@@ -1000,7 +810,7 @@ class Tensor:
         if not _is_operand(value):
             check_kind("x[key] = value", asarray(value, device=self.device).dtype, self.dtype)
             value = asarray(value, dtype=self.dtype, device=self.device)
-        elif type(value) in _SCALAR_KINDS:
+        elif type(value) in SCALAR_KINDS:
             check_scalar("x[key] = value", value, self.dtype)
             value = asarray(value, dtype=self.dtype, device=self.device)
         array = unwrap(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import namedtuple
 from typing import Any
@@ -34,6 +35,10 @@ class Squares(Dataset):
 
 def numbers(loader: Any) -> list[list[int]]:
     return [batch[0].tolist() for batch in loader]
+
+
+def joined(loader: Any) -> list[int]:
+    return list(itertools.chain(*numbers(loader)))
 
 
 # TensorDataset
@@ -80,6 +85,17 @@ def test_host_arrays_become_tensors_of_the_backend_in_use(backend: str) -> None:
         assert dataset.batch(slice(0, 2))[0].device.backend == "numpy"
 
 
+@pytest.mark.parametrize("dtype", [">f4", ">i8", ">i2", "<f8"])
+def test_host_arrays_in_foreign_byte_order(backend: str, dtype: str) -> None:
+    """As many scientific file formats hold them."""
+    values = np.arange(6).reshape(3, 2).astype(dtype)
+    for shuffle in (False, True):
+        ((batch,),) = DataLoader(TensorDataset(values), batch_size=3, shuffle=shuffle)
+        assert batch.dtype.name == np.dtype(dtype).name
+        assert sorted(batch.tolist()) == [[0, 1], [2, 3], [4, 5]]
+        assert sorted((batch + batch).tolist()) == [[0, 2], [4, 6], [8, 10]]
+
+
 def test_a_batch_shares_no_gradient_and_no_memory_that_changes(backend: str) -> None:
     x = pn.ones((4, 2)).requires_grad_()
     (batch,) = next(iter(DataLoader(TensorDataset(x), batch_size=2)))
@@ -93,8 +109,14 @@ def test_a_batch_shares_no_gradient_and_no_memory_that_changes(backend: str) -> 
     [
         ((), "arrays: expected at least one array, got none"),
         ((np.zeros(3), np.zeros(4)), r"arrays: expected the same number of samples in each, got \[3, 4\]"),
-        ((np.zeros(3), np.float32(1)), "arrays: number 2 is a single number; samples lie along the first axis"),
-        ((np.zeros(3), {1, 2, 3}), r"arrays: number 2 is a set, not an array\. Convert it with portanet\.asarray"),
+        (
+            (np.zeros(3), np.float32(1)),
+            "arrays: number 2 is a single number; samples lie along the first axis",
+        ),
+        (
+            (np.zeros(3), {1, 2, 3}),
+            r"arrays: number 2 is a set, not an array\. Convert it with portanet\.asarray",
+        ),
         ((range(3),), "arrays: number 1 is a range, not an array"),
     ],
 )
@@ -135,7 +157,7 @@ def test_batch_size_is_one_by_default() -> None:
 
 def test_each_epoch_is_a_new_permutation(backend: str) -> None:
     loader = DataLoader(TensorDataset(np.arange(20)), batch_size=6, shuffle=True, generator=Generator(7))
-    epochs = [sum(numbers(loader), []) for _ in range(3)]
+    epochs = [joined(loader) for _ in range(3)]
     for epoch in epochs:
         assert sorted(epoch) == list(range(20))
     assert epochs[0] != epochs[1] != epochs[2] != list(range(20))
@@ -193,7 +215,7 @@ def test_an_epoch_that_was_left_early_disturbs_nothing() -> None:
 def test_loaders_in_threads_of_one_generator_each_get_a_whole_epoch() -> None:
     loader = DataLoader(TensorDataset(np.arange(50)), batch_size=8, shuffle=True)
     epochs: list[list[int]] = []
-    threads = [threading.Thread(target=lambda: epochs.append(sum(numbers(loader), []))) for _ in range(8)]
+    threads = [threading.Thread(target=lambda: epochs.append(joined(loader))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -243,7 +265,9 @@ def test_arrays_of_any_library_are_stacked(backend: str, rng: Any) -> None:
 def test_tuples_lists_dicts_and_text(backend: str) -> None:
     pair = namedtuple("pair", "number name")
     (batch,) = DataLoader(
-        Squares(2, lambda i: {"x": np.full(2, i, "float32"), "rest": [i, (f"n{i}", b"!")], "pair": pair(i, "a")}),
+        Squares(
+            2, lambda i: {"x": np.full(2, i, "float32"), "rest": [i, (f"n{i}", b"!")], "pair": pair(i, "a")}
+        ),
         batch_size=2,
     )
     assert batch["x"].tolist() == [[0.0, 0.0], [1.0, 1.0]]
@@ -281,7 +305,7 @@ def test_a_dataset_may_give_whole_batches() -> None:
 
     assert list(DataLoader(Whole(5), batch_size=3)) == [[0, 1, 2], [3, 4]]
     shuffled = list(DataLoader(Whole(5), batch_size=3, shuffle=True))
-    assert sorted(sum(shuffled, [])) == list(range(5))
+    assert sorted(itertools.chain(*shuffled)) == list(range(5))
 
 
 # What is refused
@@ -290,7 +314,10 @@ def test_a_dataset_may_give_whole_batches() -> None:
 @pytest.mark.parametrize(
     ("form", "message"),
     [
-        (lambda i: np.zeros(i + 1), r"collate: .*different shapes, \[\(1,\), \(2,\), \(3,\)\]\. Pad them, or pass collate_fn"),
+        (
+            lambda i: np.zeros(i + 1),
+            r"collate: .*shapes, \[\(1,\), \(2,\), \(3,\)\]\. Pad them, or pass collate_fn",
+        ),
         (lambda i: np.zeros((2,) * i), r"collate: .*different shapes, \[\(\), \(2,\), \(2, 2\)\]"),
         (lambda i: (0,) * (i + 1), "collate: the samples of a batch have different numbers of parts"),
         (lambda i: {str(i): 0}, "collate: the samples of a batch have different keys"),
@@ -308,7 +335,9 @@ def test_samples_that_cannot_be_stacked_are_told_apart(form: Any, message: str) 
 
 
 @pytest.mark.parametrize(
-    "dataset", [TensorDataset(np.zeros((0, 3))), Squares(0), [], np.zeros((0,))], ids=lambda d: type(d).__name__
+    "dataset",
+    [TensorDataset(np.zeros((0, 3))), Squares(0), [], np.zeros((0,))],
+    ids=lambda d: type(d).__name__,
 )
 def test_an_empty_dataset_is_refused(dataset: Any) -> None:
     with pytest.raises(DataError, match="dataset: expected at least one sample, got an empty dataset"):

@@ -92,7 +92,9 @@ def close(found: Any, expected: Any, dtype: str = "float32") -> None:
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("shape", [(), (7,), (4, 3), (2, 3, 2)])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_elementwise_losses(backend: str, rng: Any, dtype: str, shape: tuple[int, ...], reduction: str) -> None:
+def test_elementwise_losses(
+    backend: str, rng: Any, dtype: str, shape: tuple[int, ...], reduction: str
+) -> None:
     x, t = np.asarray(rng.normal(size=shape), dtype), np.asarray(rng.random(size=shape), dtype)
     p = np.asarray(rng.uniform(0.01, 0.99, size=shape), dtype)
     weight, pos_weight = (np.asarray(rng.uniform(0.5, 2, size=shape[-1:]), dtype) for _ in range(2))
@@ -252,7 +254,8 @@ def test_losses_of_extreme_logits_are_finite_and_right(backend: str, dtype: str)
         assert (error <= 2 * np.finfo(dtype).eps * (1 + np.abs(x))).all()
         slope = np.exp(-np.logaddexp(0, -exact(x))) - label
         np.testing.assert_allclose(X.grad.numpy(), slope.astype("float64"), rtol=1e-6, atol=1e-7)
-        mean = F.binary_cross_entropy_with_logits(pn.asarray(x), pn.asarray(t), pos_weight=pn.asarray(np.array(2, dtype)))
+        twice = pn.asarray(np.array(2, dtype))
+        mean = F.binary_cross_entropy_with_logits(pn.asarray(x), pn.asarray(t), pos_weight=twice)
         np.testing.assert_allclose(mean.numpy(), of_logits(x, t, 1, 2).mean().astype("float64"), rtol=1e-6)
     rows = np.array([[1e4, -1e4, 0], [-1e4, -1e4, 1e4], [1e4, 1e4, 1e4]], dtype)
     for labels in ([0, 0, 0], [1, 2, 1]):
@@ -327,7 +330,9 @@ def test_nothing_but_ignored_targets(backend: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "make", [nn.MSELoss, nn.BCELoss, nn.BCEWithLogitsLoss, nn.CrossEntropyLoss], ids=lambda make: make.__name__
+    "make",
+    [nn.MSELoss, nn.BCELoss, nn.BCEWithLogitsLoss, nn.CrossEntropyLoss],
+    ids=lambda make: make.__name__,
 )
 def test_reduction_is_one_of_three(make: Any) -> None:
     for reduction in ("average", None, True, 1):
@@ -402,12 +407,14 @@ def test_the_ignored_index_may_lie_anywhere(backend: str, rng: Any) -> None:
 def test_cross_entropy_refuses_targets_that_do_not_fit(backend: str) -> None:
     x = pn.zeros((4, 3))
     for shape in ((4, 1), (3,), (4, 3), ()):
-        with pytest.raises(ShapeError, match=r"target: .*input of shape \(4, 3\).*class indices of shape \(4,\), got"):
+        with pytest.raises(
+            ShapeError, match=r"target: .*input of shape \(4, 3\).*class indices of shape \(4,\), got"
+        ):
             F.cross_entropy(x, pn.zeros(shape, dtype=pn.int64))
     with pytest.raises(ShapeError, match=r"One-hot.*astype"):
         F.cross_entropy(x, pn.zeros((4, 3), dtype=pn.int64))
     for dtype in (pn.float32, pn.bool):
-        with pytest.raises(DTypeError, match=rf"target: .*integers, or probabilities.*\(4, 3\); got {dtype.name} of shape"):
+        with pytest.raises(DTypeError, match=rf"target: .*integers, or prob.*\(4, 3\); got {dtype.name} of"):
             F.cross_entropy(x, pn.zeros((4,), dtype=dtype))
     with pytest.raises(DTypeError, match=r"target: .*float32, got .*float64"):
         F.cross_entropy(x, pn.zeros((4, 3), dtype=pn.float64))
@@ -497,7 +504,7 @@ def test_raw_arrays_stay_raw_and_unchanged(rng: Any) -> None:
 
 
 def test_no_loss_warns_on_ordinary_input(rng: Any) -> None:
-    """NumPy warns of overflow; the whole suite makes errors of warnings, and here the floating-point flags are watched."""
+    """The suite makes errors of warnings; here the floating-point flags are watched too."""
     x = pn.asarray((50 * rng.normal(size=(8, 5))).astype("float32")).requires_grad_()
     t = pn.asarray(rng.random((8, 5)).astype("float32"))
     with np.errstate(over="raise", invalid="raise", divide="raise"):

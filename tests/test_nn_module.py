@@ -289,6 +289,13 @@ def test_a_hook_may_remove_itself_and_may_return_several_arguments() -> None:
     assert model(pn.asarray(1.0), pn.asarray(5.0), scale=3.0).item() == 18.0
 
 
+def test_a_hook_can_be_called() -> None:
+    layer = nn.Identity()
+    for register in (layer.register_forward_hook, layer.register_forward_pre_hook):
+        with pytest.raises(TypeError, match="hook: expected a callable, got str"):
+            register("print")  # type: ignore[arg-type]
+
+
 def test_a_copy_has_hooks_of_its_own() -> None:
     layer = nn.Identity()
     calls: list[Any] = []
@@ -313,6 +320,9 @@ def test_train_and_eval_reach_everything_below() -> None:
     model.train(False)
     assert not any(module.training for module in model.modules())
     assert nn.ReLU().training
+    for mode in ("eval", None, 1):
+        with pytest.raises(TypeError, match="mode: expected True or False, got"):
+            model.train(mode)  # type: ignore[arg-type]
 
 
 def test_apply_goes_children_first() -> None:
@@ -464,8 +474,11 @@ def test_load_state_dict_that_fails_on_the_last_value_changes_nothing(
 
 @pytest.mark.parametrize("state", ["weights.safetensors", None, [("weight", 1)]])
 def test_load_state_dict_wants_a_mapping(state: Any) -> None:
-    with pytest.raises(StateDictError, match="state_dict: expected a mapping of names to Tensors, got"):
+    with pytest.raises(
+        StateDictError, match="state_dict: expected a mapping of names to Tensors, got"
+    ) as caught:
         nn.Linear(2, 2).load_state_dict(state)
+    assert ("portanet.load(path)" in str(caught.value)) == isinstance(state, str)
 
 
 def test_load_state_dict_between_forward_and_backward_is_noticed(backend: str) -> None:
@@ -580,7 +593,10 @@ def test_parameter_copies_and_requires_a_gradient(backend: str) -> None:
     assert nn.Parameter(parameter * 2).is_leaf
     assert type(parameter * 2) is pn.Tensor
     assert nn.Parameter([1.0, 2.0]).dtype == pn.float32
-    with pytest.raises(DTypeError, match=r"requires_grad: only floating-point Tensors.*portanet\.astype"):
+    assert nn.Parameter(np.array([1, 2], ">f8")).dtype == pn.float64
+    with pytest.raises(
+        DTypeError, match=r"requires_grad: only real floating-point Tensors.*portanet\.astype"
+    ):
         nn.Parameter(pn.arange(3))
 
 

@@ -300,7 +300,7 @@ def test_a_step_between_forward_and_backward_is_noticed(backend: str, number: in
 def test_a_step_writes_into_nobody_elses_arrays(backend: str) -> None:
     source = np.ones((2, 2), "float32")
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
-    state = {name: source for name in ("0.weight", "1.weight")}
+    state = dict.fromkeys(("0.weight", "1.weight"), source)
     model.load_state_dict(state, strict=False)
     shared = pn.asarray(source).requires_grad_()
     view = model[0].weight.detach().reshape(-1)
@@ -356,7 +356,51 @@ def test_a_model_moved_between_steps_takes_its_state_along(backend: str, rng: An
     model.to(pn.float64)
     found = train(model.to(pn.float32), optimizers[0], data[6:])
     assert found == pytest.approx(expected[2:], rel=1e-4)
-    assert {entry["exp_avg"].device.backend for entry in optimizers[0].state_dict()["state"].values()} == {backend}
+    assert {entry["exp_avg"].device.backend for entry in optimizers[0].state_dict()["state"].values()} == {
+        backend
+    }
+
+
+def test_a_parameter_of_a_group_may_be_exchanged(backend: str) -> None:
+    """As in growing a model: the group's list is changed, and the old parameter goes."""
+    group = [leaf(1.0), leaf(1.0)]
+    optimizer = optim.SGD(group, lr=1.0, momentum=0.5)
+    for _ in range(2):
+        optimizer.zero_grad()
+        sum((tensor * 1.0).sum() for tensor in group).backward()
+        optimizer.step()
+    old = optimizer.param_groups[0]["params"][0]
+    group[0] = optimizer.param_groups[0]["params"][0] = leaf(1.0, 1.0)
+    left = old.tolist()
+    optimizer.zero_grad()
+    sum((tensor * 1.0).sum() for tensor in group).backward()
+    optimizer.step()
+    assert group[0].tolist() == [0.0, 0.0]
+    assert group[1].tolist() == [1.0 - 1.0 - 1.5 - 1.75]
+    assert old.tolist() == left
+    del old
+    for _ in range(20):  # the memory of a parameter that is gone may be given to the next one
+        group[0] = optimizer.param_groups[0]["params"][0] = leaf(1.0)
+        optimizer.zero_grad()
+        (group[0] * 1.0).sum().backward()
+        optimizer.step()
+        assert group[0].tolist() == [0.0]
+
+
+def test_parameters_on_two_devices() -> None:
+    if not any(report.name == "array-api-strict" and report.available for report in pn.available_backends()):
+        pytest.skip("array-api-strict, which has several devices on any machine, is not installed")
+    with pn.use_backend("array-api-strict"):
+        near, far = leaf(1.0, 2.0), pn.Tensor([1.0, 2.0], device="device1", requires_grad=True)
+        for setting in SETTINGS.values():
+            optimizer = setting([near, far])
+            for _ in range(2):
+                optimizer.zero_grad()
+                (near**2).sum().backward()
+                (far**2).sum().backward()
+                optimizer.step()
+            assert far.device.name == "device1"
+            assert near.tolist() == far.tolist()
 
 
 def test_two_optimizers_over_the_same_parameters(backend: str) -> None:
@@ -543,7 +587,11 @@ def test_the_learning_rate_is_a_finite_number(make: Any, lr: Any) -> None:
         (optim.SGD, {"dampening": float("nan")}, "dampening: expected"),
         (optim.SGD, {"nesterov": True}, "nesterov: needs momentum above 0 and no dampening"),
         (optim.SGD, {"nesterov": True, "momentum": 0.9, "dampening": 0.1}, "nesterov: needs momentum"),
-        (optim.Adam, {"betas": (0.9, 1.0)}, r"betas\[1\]: expected a finite number of at least 0 and below 1"),
+        (
+            optim.Adam,
+            {"betas": (0.9, 1.0)},
+            r"betas\[1\]: expected a finite number of at least 0 and below 1",
+        ),
         (optim.Adam, {"betas": (-0.1, 0.9)}, r"betas\[0\]: expected"),
         (optim.Adam, {"betas": 0.9}, "betas: expected a pair of numbers, got 0.9"),
         (optim.Adam, {"betas": (0.9,)}, "betas: expected a pair of numbers"),
@@ -561,9 +609,13 @@ def test_options_lie_in_their_domains(make: Any, options: dict[str, Any], messag
 @every_maker
 def test_parameters_must_be_worth_optimizing(make: Any) -> None:
     tensor = leaf(1.0)
-    with pytest.raises(OptionError, match=r"params: there is nothing to optimize; pass model\.parameters\(\)"):
+    with pytest.raises(
+        OptionError, match=r"params: there is nothing to optimize; pass model\.parameters\(\)"
+    ):
         make(nn.ReLU().parameters())
-    with pytest.raises(TypeError, match=r"params: expected an iterable of Tensors, got one Tensor. Pass \[tensor\]"):
+    with pytest.raises(
+        TypeError, match=r"params: expected an iterable of Tensors, got one Tensor. Pass \[tensor\]"
+    ):
         make(tensor)
     with pytest.raises(TypeError, match=r"params: .*Linear.*Pass model\.parameters\(\)"):
         make(nn.Linear(2, 2))
@@ -650,7 +702,9 @@ def test_a_schedule_says_what_it_needs() -> None:
             StepLR(optimizer, 1, gamma)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="optimizer: expected an Optimizer, got Linear"):
         StepLR(nn.Linear(1, 1), 1)  # type: ignore[arg-type]
-    with pytest.raises(OptionError, match="last_epoch: .*'initial_lr'.*load the optimizer's state dict first"):
+    with pytest.raises(
+        OptionError, match="last_epoch: .*'initial_lr'.*load the optimizer's state dict first"
+    ):
         StepLR(optimizer, 1, last_epoch=3)
     assert optimizer.param_groups[0]["lr"] == 0.1
     schedule = StepLR(optimizer, 2)

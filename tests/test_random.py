@@ -37,11 +37,13 @@ DRAWS: dict[str, Callable[[Generator], Any]] = {
 
 
 def distance(sample: Any, cumulative: Callable[[Any], Any]) -> float:
-    """The largest distance between the sample's distribution and the expected one (Kolmogorov and Smirnov), times sqrt(n)."""
+    """How far the sample's distribution is from the expected one (Kolmogorov and Smirnov), times sqrt(n)."""
     ordered = np.sort(sample)
     expected = cumulative(ordered)
     steps = np.arange(ordered.size + 1) / ordered.size
-    return max(np.abs(expected - steps[1:]).max(), np.abs(expected - steps[:-1]).max()) * np.sqrt(ordered.size)
+    return max(np.abs(expected - steps[1:]).max(), np.abs(expected - steps[:-1]).max()) * np.sqrt(
+        ordered.size
+    )
 
 
 def of_normal(x: Any) -> Any:
@@ -148,7 +150,9 @@ def test_integers_are_even() -> None:
 @pytest.mark.parametrize("dtype", [pn.float32, pn.float64], ids=repr)
 def test_uniform_stays_below_its_upper_end(dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rounded, the largest draw would become the upper end itself."""
-    name, largest = ("random_singles", 1 - 2.0**-24) if dtype == pn.float32 else ("random_doubles", 1 - 2.0**-53)
+    name, largest = (
+        ("random_singles", 1 - 2.0**-24) if dtype == pn.float32 else ("random_doubles", 1 - 2.0**-53)
+    )
     monkeypatch.setattr(f"portanet.random.{name}", lambda *_: np.array([largest, 0.0]))
     values = pn.random.uniform(2, 1.0, 2.0, dtype=dtype).numpy()
     assert values.tolist() == [np.nextafter(values.dtype.type(2), values.dtype.type(1)), 1.0]
@@ -261,7 +265,10 @@ def test_seeds_are_whole_numbers_of_64_bits(seed: Any) -> None:
 @pytest.mark.parametrize(
     ("draw", "message"),
     [
-        (lambda: pn.random.uniform(3, 1.0, 0.0), r"high: expected a finite number of at least low=1\.0, got 0\.0"),
+        (
+            lambda: pn.random.uniform(3, 1.0, 0.0),
+            r"high: expected a finite number of at least low=1\.0, got 0\.0",
+        ),
         (lambda: pn.random.uniform(3, 0.0, float("inf")), "high: expected a finite number"),
         (lambda: pn.random.uniform(3, float("nan")), "low: expected a finite number, got nan"),
         (lambda: pn.random.normal(3, std=-1.0), r"std: expected a finite number of at least 0, got -1\.0"),

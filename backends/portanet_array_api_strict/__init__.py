@@ -62,7 +62,7 @@ class ArrayAPIStrictBackend(Backend):
         self, value: Any, *, dtype: NativeDType = None, device: Any = None, copy: bool | None = None
     ) -> Array:
         """An array; NumPy arrays that are read-only or in foreign byte order are copied."""
-        if isinstance(value, (np.ndarray, np.generic)) and copy is None:
+        if isinstance(value, (np.ndarray, np.generic)) and copy is not False:
             value = value.astype(value.dtype.newbyteorder("="), copy=not value.flags.writeable)
         return self.namespace.asarray(value, dtype=dtype, device=device, copy=copy)
 

@@ -43,13 +43,24 @@ def _axes_of(part: Any) -> int:
     return part.ndim if hasattr(part, "dtype") and part.dtype == bool else 1
 
 
+def _index(part: Any) -> Any:
+    """An index in a type wide enough for every axis: JAX adds the length of the axis to it, which int8 may not hold."""
+    if hasattr(part, "dtype") and part.dtype.kind in "iu" and part.dtype.itemsize < 4:
+        return part.astype("int32")
+    return part
+
+
+def _wide(key: Any) -> Any:
+    return tuple(_index(part) for part in key) if isinstance(key, tuple) else _index(key)
+
+
 def _read(x: Array, key: Any) -> Array:
     _check_integers(x, key)
-    return x[key]
+    return x[_wide(key)]
 
 
 def _add(whole: Array, key: Any, values: Array) -> Array:
-    return whole.at[key].add(values)
+    return whole.at[_wide(key)].add(values)
 
 
 def _replace(xp: Namespace, x: Array, key: Any, value: Array | Scalar) -> Array:
@@ -57,7 +68,7 @@ def _replace(xp: Namespace, x: Array, key: Any, value: Array | Scalar) -> Array:
     if getattr(key, "shape", None) == x.shape and key.dtype == xp.bool and value.ndim == 0:
         return xp.where(key, value, x)  # `.at[mask]` would compile anew for every other number of elements
     _check_integers(x, key)
-    return x.at[key].set(value)
+    return x.at[_wide(key)].set(value)
 
 
 def _places(xp: Namespace, length: int, like: Array) -> Array:
@@ -65,4 +76,4 @@ def _places(xp: Namespace, length: int, like: Array) -> Array:
     return xp.arange(length, dtype=like.dtype)
 
 
-KERNELS = dict(scatter_kernels(Scatter(add=_add, replace=_replace, read=_read, places=_places)))
+KERNELS = dict(scatter_kernels(Scatter(add=_add, replace=_replace, read=_read, places=_places, index=_index)))

@@ -11,7 +11,7 @@ from typing import Any
 
 from portanet.backend import Backend, Kernel
 from portanet.dtypes import Device
-from portanet.protocols import Array
+from portanet.protocols import Array, NativeDType
 from portanet_numpy.kernels import KERNELS
 
 __all__ = ["NumPyBackend", "backend"]
@@ -29,6 +29,18 @@ class NumPyBackend(Backend):
         """NumPy's arrays, and the scalars that its reductions return."""
         xp = self.namespace
         return (xp.ndarray, xp.generic)
+
+    def asarray(
+        self, value: Any, *, dtype: NativeDType = None, device: Any = None, copy: bool | None = None
+    ) -> Array:
+        """An array in native byte order; a copy lies in C order, so that it is one line in memory."""
+        order = "C" if copy else None
+        array = self.namespace.asarray(value, dtype=dtype, device=device, copy=copy, order=order)
+        if array.dtype.isnative:
+            return array
+        if copy is False:
+            raise ValueError("copy: an array in foreign byte order has to be copied. Leave copy=None.")
+        return array.astype(array.dtype.newbyteorder("="))
 
     def device_of(self, array: Array) -> Device:
         """Always the host."""

@@ -17,6 +17,7 @@ from portanet.backend import Kernel
 from portanet.ops import losses
 from portanet.ops.layers import check_linear
 from portanet.ops.promotion import floating
+from portanet.ops.scatter import Scatter, scatter_kernels
 from portanet.protocols import Array, Namespace, OpResult
 from portanet_numpy.optimizers import adam, sgd
 
@@ -115,10 +116,8 @@ def binary_cross_entropy_with_logits(
     terms = multiply(x, target)
     subtract(softplus, terms, terms)
     factor = 1 / x.size if reduction == "mean" else 1.0
-    if x.size <= 1024:
-        total = _ones(x.size, x.dtype).dot(terms.reshape(-1))
-    else:  # NumPy sums in pairs, which keeps the rounding of many terms small
-        total = add_reduce(terms, axis=None)
+    few = x.size <= 1024  # of many terms NumPy's own sum keeps the rounding small, as it adds them in pairs
+    total = _ones(x.size, x.dtype).dot(terms.reshape(-1)) if few else add_reduce(terms, axis=None)
     r = total * factor
 
     def wrt_x(g: Array) -> Array:
@@ -194,7 +193,23 @@ def _plain_cross_entropy(
     return plain and x.ndim == 2 and x.shape[1] > 0 and x.dtype in _ZERO
 
 
+def _add_at(whole: Array, key: Any, values: Array) -> Array:
+    parts = key if isinstance(key, tuple) else (key,)
+    if any(isinstance(part, np.ndarray) and part.dtype != np.bool_ for part in parts):
+        np.add.at(whole, key, values)  # the only one that counts duplicates
+    else:
+        whole[key] += values
+    return whole
+
+
+def _replace(xp: Namespace, x: Array, key: Any, value: Any) -> Array:
+    changed = np.array(x)
+    changed[key] = value
+    return changed
+
+
 KERNELS: dict[str, Kernel] = {
+    **scatter_kernels(Scatter(add=_add_at, replace=_replace)),
     "linear": Kernel(linear, exact=True),
     "tanh": Kernel(tanh, exact=True),
     "relu": Kernel(relu, dtypes=FLOATS),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from math import sqrt
 from typing import Any
 
@@ -64,9 +65,7 @@ def _over_pieces(
         lines = tuple(array.reshape(-1) for array in arrays)
         count = max(1, round(size / PIECE))
         bounds = [size * i // count for i in range(count + 1)]
-        pieces.extend(
-            [tuple([line[start:end] for line in lines]) for start, end in zip(bounds, bounds[1:], strict=False)]
-        )
+        pieces.extend([tuple([line[start:end] for line in lines]) for start, end in pairwise(bounds)])
 
     def work(queue: Iterable[tuple[Array, ...]]) -> None:
         for piece in queue:

@@ -135,8 +135,8 @@ def stack_samples(samples: Sequence[Any]) -> Any:
         return asarray(list(samples))
     kinds = ", ".join(dict.fromkeys(type(sample).__name__ for sample in samples))
     raise DataError(
-        f"collate: expected arrays, numbers or text, got samples of type {kinds}. Pass collate_fn, which makes a batch of "
-        "a list of samples."
+        f"collate: expected arrays, numbers or text, got samples of type {kinds}. Pass collate_fn, which makes a batch "
+        "of a list of samples."
     )
 
 

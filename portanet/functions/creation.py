@@ -7,10 +7,11 @@ from numbers import Integral
 from typing import Any
 
 from portanet.backend import Backend
+from portanet.conversion import native_place, require_known
 from portanet.dtypes import Device, DType, float32
 from portanet.dtypes import int64 as default_integer
 from portanet.protocols import Array, Scalar
-from portanet.tensor import Tensor, asarray, native_place, require_known, wrap
+from portanet.tensor import Tensor, asarray, wrap
 
 __all__ = [
     "arange",

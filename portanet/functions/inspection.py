@@ -5,10 +5,11 @@ from __future__ import annotations
 from math import pi
 from typing import Any
 
+from portanet.conversion import require_known
 from portanet.dtypes import DType
 from portanet.errors import DTypeError
 from portanet.protocols import Array
-from portanet.tensor import Tensor, require_known
+from portanet.tensor import Tensor
 
 __all__ = ["e", "finfo", "iinfo", "inf", "isdtype", "nan", "newaxis", "pi", "to_host"]
 

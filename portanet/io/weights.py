@@ -92,25 +92,49 @@ def load(path: str | os.PathLike[str], *, device: Any = None) -> dict[str, Tenso
     Returns
     -------
     dict of str to Tensor
-        For ``Module.load_state_dict``.
+        For ``Module.load_state_dict``. bfloat16 comes as float32, which holds it exactly.
 
     Raises
     ------
     CheckpointError
-        If the file is damaged or is no safetensors file.
+        If the file is damaged, is no safetensors file, or holds a data type that portanet lacks.
     FileNotFoundError
         If there is none.
     """
     from pathlib import Path
 
-    from safetensors import SafetensorError
-    from safetensors.numpy import load as from_bytes
+    from safetensors import SafetensorError, deserialize
 
     content = Path(path).read_bytes()
     try:
-        arrays = from_bytes(content)
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        views = deserialize(content)  # type: ignore[no-untyped-call]
+    except (SafetensorError, ValueError, TypeError) as error:
         raise CheckpointError(
             f"path: {os.fspath(path)} is damaged or is not a safetensors file ({error}). Nothing was loaded."
         ) from error
+    unreadable = sorted({view["dtype"] for _, view in views} - {"BF16", *_HOST_DTYPES})
+    if unreadable:
+        raise CheckpointError(
+            f"path: {os.fspath(path)} holds numbers of type {', '.join(unreadable)}, which portanet cannot read; it "
+            f"reads {', '.join(_HOST_DTYPES)} and BF16. Nothing was loaded."
+        )
+    arrays = {name: _host_array(view) for name, view in views}
     return {name: wrap(as_native(array, None, device, None)) for name, array in arrays.items()}
+
+
+_HOST_DTYPES = {
+    "BOOL": "bool",
+    **{f"I{bits}": f"<i{bits // 8}" for bits in (8, 16, 32, 64)},
+    **{f"U{bits}": f"<u{bits // 8}" for bits in (8, 16, 32, 64)},
+    **{f"F{bits}": f"<f{bits // 8}" for bits in (16, 32, 64)},
+}
+
+
+def _host_array(view: Mapping[str, Any]) -> Any:
+    import numpy as np
+
+    if view["dtype"] == "BF16":  # the upper half of a float32
+        array = (np.frombuffer(view["data"], "<u2").astype("<u4") << 16).view("<f4")
+    else:
+        array = np.frombuffer(view["data"], _HOST_DTYPES[view["dtype"]])
+    return array.astype(array.dtype.newbyteorder("="), copy=False).reshape(view["shape"])

@@ -6,17 +6,19 @@ attributes, found when somebody asks, so there is no second list that could disa
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from portanet.backend import backend_of
+from portanet.conversion import native_place
 from portanet.dtypes import Device, DType, float32, float64
 from portanet.errors import DTypeError, StateDictError
 from portanet.graph import HookHandle, Version
 from portanet.nn.parameter import Parameter, UninitializedParameter
 from portanet.protocols import Array
-from portanet.tensor import Tensor, as_native, native_place, wrap
+from portanet.tensor import Tensor, as_native, wrap
 
 __all__ = ["Module", "UnmatchedKeys", "overwrite"]
 
@@ -77,12 +79,14 @@ class Module:
 
     def register_forward_hook(self, hook: Callable[[Module, Any, Any], Any]) -> HookHandle:
         """Call ``hook(module, args, output)`` after each forward; what it returns replaces the output."""
+        _check_callable(hook)
         self._forward_hooks = self._forward_hooks or {}
         self._hooked = True
         return HookHandle(self._forward_hooks, hook)
 
     def register_forward_pre_hook(self, hook: Callable[[Module, Any], Any]) -> HookHandle:
         """Call ``hook(module, args)`` before each forward; what it returns replaces the arguments."""
+        _check_callable(hook)
         self._forward_pre_hooks = self._forward_pre_hooks or {}
         self._hooked = True
         return HookHandle(self._forward_pre_hooks, hook)
@@ -252,7 +256,7 @@ class Module:
     def _slots(
         self, prefix: str = "", *, all_buffers: bool = False
     ) -> Iterator[tuple[str, Module, str, Tensor]]:
-        """Every place of the state dict: dotted name, owner, attribute, value; a shared Tensor at each of its places."""
+        """Every place of the state dict: name, owner, attribute, value; a shared Tensor comes at each of its places."""
         own = vars(self)
         for name, value in own.items():
             if isinstance(value, Parameter):
@@ -293,8 +297,9 @@ class Module:
             Naming every missing, unexpected and misshapen key.
         """
         if not isinstance(state_dict, Mapping):
+            hint = " Pass portanet.load(path)." if isinstance(state_dict, (str, os.PathLike)) else ""
             raise StateDictError(
-                f"state_dict: expected a mapping of names to Tensors, got {type(state_dict).__name__}."
+                f"state_dict: expected a mapping of names to Tensors, got {type(state_dict).__name__}.{hint}"
             )
         places = {name: value for name, _, _, value in self._slots()}
         missing = [name for name in places if name not in state_dict]
@@ -337,6 +342,8 @@ class Module:
 
     def train(self: M, mode: bool = True) -> M:
         """Set training mode here and below."""
+        if not isinstance(mode, bool):
+            raise TypeError(f"mode: expected True or False, got {mode!r}.")
         for module in self.modules():
             module.training = mode
         return self
@@ -442,6 +449,11 @@ class Module:
 
 def _join(prefix: str, name: str) -> str:
     return f"{prefix}.{name}" if prefix else name
+
+
+def _check_callable(hook: Any) -> None:
+    if not callable(hook):
+        raise TypeError(f"hook: expected a callable, got {type(hook).__name__}.")
 
 
 def _shape_or_type(value: Any) -> Any:

@@ -113,6 +113,7 @@ def scatter_kernels(
 
     def take_along_axis(xp: Namespace, x: Array, indices: Array, *, axis: int = -1) -> OpResult:
         along = axis % x.ndim
+        indices = scatter.index(indices)  # in a type that holds the places of every axis
 
         def vjp(g: Array) -> Array:
             key = []
@@ -124,7 +125,7 @@ def scatter_kernels(
             whole = xp.zeros_like(xp.broadcast_to(x, shape), dtype=g.dtype)
             return scatter.add(whole, tuple(key), g)
 
-        return xp.take_along_axis(x, scatter.index(indices), axis=axis), (vjp, None)
+        return xp.take_along_axis(x, indices, axis=axis), (vjp, None)
 
     def takes(x: Array) -> bool:
         return accepts is None or accepts(x)

@@ -15,11 +15,12 @@ from typing import Any, ClassVar, TypeVar
 
 from portanet.backend import Backend, backend_of
 from portanet.checks import check_number
+from portanet.conversion import require_known
 from portanet.errors import OptionError, ShapeError, StateDictError
 from portanet.graph import enable_grad
 from portanet.nn.parameter import UninitializedParameter
 from portanet.protocols import Array
-from portanet.tensor import Tensor, as_native, require_known, wrap
+from portanet.tensor import Tensor, as_native, wrap
 
 __all__ = ["Optimizer"]
 
@@ -53,7 +54,7 @@ class _Bucket:
         for i in self.alone:
             tensor = tensors[i]
             if self.backend.writable:
-                tensor._data = self.xp.asarray(tensor._data, copy=True)
+                tensor._data = self.backend.asarray(tensor._data, copy=True)
             self.parameters.append(tensor._data)
             self.parameter_states.append(tuple(states[i][slot] for slot in slots))
         self.arrays = [tensor._data for tensor in tensors]
@@ -149,6 +150,7 @@ class Optimizer:
         self.param_groups: list[dict[str, Any]] = []
         self._states: dict[int, dict[str, Any]] = {}
         self._buckets: dict[int, list[_Bucket]] = {}
+        self._members: dict[int, list[int]] = {}  # the parameters of each group when its buckets were made
         self._options: dict[int, tuple[Any, ...]] = {}
         if isinstance(params, Tensor):
             raise TypeError("params: expected an iterable of Tensors, got one Tensor. Pass [tensor].")
@@ -174,7 +176,8 @@ class Optimizer:
     def rule_options(self, group: Mapping[str, Any]) -> dict[str, Any]:
         """The rule's keyword arguments for a group."""
         return {
-            name: value if type(value := group[name]) in _PLAIN_TYPES else _plain(value) for name in self.defaults
+            name: value if type(value := group[name]) in _PLAIN_TYPES else _plain(value)
+            for name in self.defaults
         }
 
     def add_param_group(self, group: dict[str, Any]) -> None:
@@ -241,7 +244,11 @@ class Optimizer:
             buckets = self._buckets.get(index, ())
             gradients = [bucket.gradients() if bucket.slots == slots else None for bucket in buckets]
             covered = sum([len(bucket.tensors) for bucket in buckets])
-            if None in gradients or (covered != len(group["params"]) and covered != _with_gradient(group)):
+            if (
+                None in gradients
+                or self._members.get(index) != [*map(id, group["params"])]
+                or (covered != len(group["params"]) and covered != _with_gradient(group))
+            ):
                 buckets = self._gather(index, group, slots)
                 gradients = [bucket.gradients() for bucket in buckets]
             for bucket, found in zip(buckets, gradients, strict=True):
@@ -261,6 +268,9 @@ class Optimizer:
     def _gather(self, index: int, group: Mapping[str, Any], slots: tuple[str, ...]) -> list[_Bucket]:
         """Make the buckets of a group anew, from the parameters that have a gradient."""
         self._settle(index)
+        self._members[index] = [*map(id, group["params"])]
+        current = {id(tensor) for other in self.param_groups for tensor in other["params"]}
+        self._states = {key: state for key, state in self._states.items() if key in current}
         together: dict[Any, list[Tensor]] = {}
         for tensor in group["params"]:
             if tensor._grad is not None:
@@ -343,7 +353,8 @@ class Optimizer:
                 f"state_dict['state']: expected a mapping of numbers to states, got {type(saved_states).__name__}."
             )
         if not isinstance(saved_groups, (list, tuple)) or not all(
-            isinstance(group, Mapping) and isinstance(group.get("params"), (list, tuple)) for group in saved_groups
+            isinstance(group, Mapping) and isinstance(group.get("params"), (list, tuple))
+            for group in saved_groups
         ):
             raise StateDictError(
                 "state_dict['param_groups']: expected a list of dicts, each with its 'params' as a list of numbers."
@@ -386,7 +397,8 @@ class Optimizer:
         missing = [slot for slot in ("step", *slots) if slot not in kept]
         if missing:
             raise StateDictError(
-                f"state_dict: parameter {number} has no {', '.join(missing)}; it was saved by another kind of optimizer."
+                f"state_dict: parameter {number} has no {', '.join(missing)}; it was saved by another kind of "
+                "optimizer."
             )
         try:
             state: dict[str, Any] = {"step": int(kept["step"])}
@@ -402,8 +414,8 @@ class Optimizer:
                 )
             if tuple(value.shape) != tensor.shape:
                 raise StateDictError(
-                    f"state_dict: {slot} of parameter {number} has shape {tuple(value.shape)}, expected {tensor.shape}. "
-                    "It was saved with another model."
+                    f"state_dict: {slot} of parameter {number} has shape {tuple(value.shape)}, expected "
+                    f"{tensor.shape}. It was saved with another model."
                 )
             state[slot] = as_native(value, tensor.dtype, tensor.device, True)
         return state

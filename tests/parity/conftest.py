@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread_for_pytorch() -> Iterator[None]:
-    """On arrays this small, waking threads costs more than the work; several test workers would fight for the cores too."""
+    """On arrays this small, waking threads costs more than the work, and test workers would fight for the cores."""
     torch = pytest.importorskip("torch", reason="compares with PyTorch")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

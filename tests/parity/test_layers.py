@@ -1,4 +1,4 @@
-"""Layers against PyTorch's, from the same state dict on fresh random inputs: output, every gradient, and the printed form."""
+"""Layers against PyTorch's from the same state dict: output, every gradient, and the printed form."""
 
 from __future__ import annotations
 
@@ -34,7 +34,13 @@ CASES: dict[str, tuple[Callable[[Any], Any], tuple[int, ...]]] = {
     "flatten-some": (lambda nn: nn.Flatten(1, 2), (2, 3, 4, 5)),
     "mlp": (
         lambda nn: nn.Sequential(
-            nn.Flatten(), nn.Linear(12, 9), nn.ReLU(), nn.Linear(9, 8), nn.Tanh(), nn.Linear(8, 3), nn.Softmax(dim=1)
+            nn.Flatten(),
+            nn.Linear(12, 9),
+            nn.ReLU(),
+            nn.Linear(9, 8),
+            nn.Tanh(),
+            nn.Linear(8, 3),
+            nn.Softmax(dim=1),
         ),
         (6, 3, 4),
     ),
@@ -94,7 +100,9 @@ def test_the_printed_form(case: str) -> None:
         lambda nn: nn.ModuleList([nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(2, 3), nn.ReLU(), nn.ReLU()]),
         lambda nn: nn.ModuleList([nn.Sequential(nn.Linear(2, 2), nn.Tanh()) for _ in range(3)]),
         lambda nn: nn.ModuleList(),
-        lambda nn: nn.ModuleDict({"body": nn.Sequential(nn.Linear(2, 2, bias=False)), "head": nn.Linear(2, 1)}),
+        lambda nn: nn.ModuleDict(
+            {"body": nn.Sequential(nn.Linear(2, 2, bias=False)), "head": nn.Linear(2, 1)}
+        ),
         lambda nn: nn.Sequential(nn.Sequential(), nn.ReLU(inplace=True), nn.Flatten(0, 1)),
         lambda nn: nn.MSELoss(reduction="sum"),
         lambda nn: nn.CrossEntropyLoss(label_smoothing=0.1),

@@ -122,7 +122,12 @@ def test_extreme_inputs(rng: Any, reduction: str) -> None:
     rows = np.stack([x, -x, np.zeros_like(x), np.full_like(x, 1e4)])
     for smoothing in (0.0, 0.1):
         compare(
-            rng, "CrossEntropyLoss", {"label_smoothing": smoothing}, [rows, np.array([0, 6, 3, 2])], reduction, 1
+            rng,
+            "CrossEntropyLoss",
+            {"label_smoothing": smoothing},
+            [rows, np.array([0, 6, 3, 2])],
+            reduction,
+            1,
         )
     forbidden = np.where(np.arange(7) % 2, -np.inf, rows).astype("float32")
     compare(rng, "CrossEntropyLoss", {}, [forbidden, np.array([0, 6, 4, 2])], reduction, 1)
@@ -135,7 +140,9 @@ def test_the_gradient_of_class_weights(rng: Any) -> None:
     for reduction in ("none", "mean", "sum"):
         mine = pn.asarray(weight).requires_grad_()
         its = torch.tensor(weight, requires_grad=True)
-        found = pn.nn.functional.cross_entropy(pn.asarray(logits), pn.asarray(targets), mine, reduction=reduction)
+        found = pn.nn.functional.cross_entropy(
+            pn.asarray(logits), pn.asarray(targets), mine, reduction=reduction
+        )
         expected = torch.nn.functional.cross_entropy(
             torch.tensor(logits), torch.tensor(targets), its, reduction=reduction
         )

@@ -1,8 +1,8 @@
 """Optimizers against PyTorch's: fifty steps on the same gradients, with all that can happen on the way.
 
-Tensors below and above the size up to which they share a flat buffer, groups with options of their own, steps in which
-some parameters or all have no gradient, a learning rate that changes, and a state dict that goes to a new optimizer half
-way.
+Tensors below and above the size up to which they share a flat buffer, groups with options of their own, steps in
+which some parameters or all have no gradient, a learning rate that changes, and a state dict that goes to a new
+optimizer half way.
 """
 
 from __future__ import annotations
@@ -25,14 +25,22 @@ SETTINGS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "sgd": ("SGD", {"lr": 0.05}, {"lr": 0.2}),
     "sgd-decay": ("SGD", {"lr": 0.05, "weight_decay": 0.1}, {"maximize": True}),
     "sgd-momentum": ("SGD", {"lr": 0.05, "momentum": 0.9}, {"momentum": 0.3, "weight_decay": 0.01}),
-    "sgd-dampening": ("SGD", {"lr": 0.1, "momentum": 0.8, "dampening": 0.4, "weight_decay": 0.01}, {"dampening": 0.0}),
+    "sgd-dampening": (
+        "SGD",
+        {"lr": 0.1, "momentum": 0.8, "dampening": 0.4, "weight_decay": 0.01},
+        {"dampening": 0.0},
+    ),
     "sgd-nesterov": ("SGD", {"lr": 0.05, "momentum": 0.9, "nesterov": True}, {"nesterov": False}),
     "sgd-maximize": ("SGD", {"lr": 0.05, "momentum": 0.5, "maximize": True}, {"lr": 0.01, "momentum": 0.0}),
     "adam": ("Adam", {"lr": 0.01}, {"lr": 0.1}),
     "adam-decay": ("Adam", {"lr": 0.01, "weight_decay": 0.1, "betas": (0.8, 0.95)}, {"betas": (0.5, 0.9)}),
     "adam-amsgrad": ("Adam", {"lr": 0.01, "amsgrad": True, "maximize": True}, {"amsgrad": False}),
     "adamw": ("AdamW", {"lr": 0.01}, {"weight_decay": 0.5}),
-    "adamw-amsgrad": ("AdamW", {"lr": 0.01, "amsgrad": True, "eps": 1e-4}, {"eps": 1e-8, "weight_decay": 0.0}),
+    "adamw-amsgrad": (
+        "AdamW",
+        {"lr": 0.01, "amsgrad": True, "eps": 1e-4},
+        {"eps": 1e-8, "weight_decay": 0.0},
+    ),
     "adamw-maximize": ("AdamW", {"lr": 0.01, "maximize": True, "betas": (0.7, 0.8)}, {"maximize": False}),
 }
 
@@ -52,7 +60,9 @@ def to_torch(state: dict[str, Any]) -> dict[str, Any]:
 
 def start(rng: Any, dtype: str) -> tuple[list[Any], list[Any]]:
     values = [np.asarray(rng.normal(size=shape)).astype(dtype) for shape in SHAPES]
-    return [pn.Tensor(v, requires_grad=True) for v in values], [torch.tensor(v, requires_grad=True) for v in values]
+    return [pn.Tensor(v, requires_grad=True) for v in values], [
+        torch.tensor(v, requires_grad=True) for v in values
+    ]
 
 
 def set_gradients(rng: Any, mine: list[Any], its: list[Any], step: int) -> None:
@@ -155,7 +165,9 @@ def test_a_state_dict_goes_to_pytorch_and_comes_back(rng: Any, setting: str) -> 
     handed_back = reference.state_dict()
     optimizer = getattr(pn.optim, name)(groups_of(mine, {}))
     optimizer.load_state_dict(handed_back)
-    assert [group["lr"] for group in optimizer.param_groups] == [group["lr"] for group in reference.param_groups]
+    assert [group["lr"] for group in optimizer.param_groups] == [
+        group["lr"] for group in reference.param_groups
+    ]
     train(range(12, 18))
     for place, (tensor, other) in enumerate(zip(mine, its, strict=True)):
         assert_near(tensor, other, f"parameter {place}")

@@ -12,7 +12,9 @@ import portanet as pn
 from tests.parity.comparison import DTYPES, assert_near
 
 torch = pytest.importorskip("torch", reason="compares with PyTorch")
-safetensors_torch = pytest.importorskip("safetensors.torch", reason="reads and writes files as PyTorch's users do")
+safetensors_torch = pytest.importorskip(
+    "safetensors.torch", reason="reads and writes files as PyTorch's users do"
+)
 
 
 def net(nn: Any) -> Any:
@@ -83,7 +85,9 @@ def test_a_file_of_ours_is_read_by_pytorchs_loader(backend: str, rng: Any, tmp_p
     model = randomized(net(pn.nn), rng)
     pn.save(model.state_dict(), path)
     reference = net(torch.nn)
-    assert str(reference.load_state_dict(safetensors_torch.load_file(path))) == "<All keys matched successfully>"
+    assert (
+        str(reference.load_state_dict(safetensors_torch.load_file(path))) == "<All keys matched successfully>"
+    )
     x = rng.normal(size=(5, 3)).astype("float32")
     assert_near(model(pn.asarray(x)), reference(torch.tensor(x)))
 
