@@ -5,7 +5,7 @@ NumPy's main namespace follows the standard since version 2, so no compatibility
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from portanet.backend import Backend, Kernel
 from portanet.dtypes import Device
 from portanet.protocols import Array, NativeDType
 from portanet_numpy.kernels import KERNELS
+from portanet_numpy.optimizers import side_by_side
 
 __all__ = ["NumPyBackend", "backend"]
 
@@ -41,6 +42,10 @@ class NumPyBackend(Backend):
         if copy is False:
             raise ValueError("copy: an array in foreign byte order has to be copied. Leave copy=None.")
         return array.astype(array.dtype.newbyteorder("="))
+
+    def own_copies(self, arrays: Sequence[Array]) -> list[Array]:
+        """Copies in C order, side by side in one piece of memory, each from the beginning of a cache line."""
+        return side_by_side(arrays)
 
     def device_of(self, array: Array) -> Device:
         """Always the host."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple, TypeVar
@@ -297,6 +297,10 @@ class Backend:
     ) -> Array:
         """Make an array of this library from Python numbers, a NumPy array, or an array of this library."""
         return self.namespace.asarray(value, dtype=dtype, device=device, copy=copy)
+
+    def own_copies(self, arrays: Sequence[Array]) -> list[Array]:
+        """Copies laid out as this backend's kernels like them best; optimizers keep parameters and state in such."""
+        return [self.asarray(array, copy=True) for array in arrays]
 
     def to_host(self, array: Array) -> Any:
         """A NumPy array with the same values; it may share memory where the array lives on the host already."""

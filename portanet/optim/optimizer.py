@@ -51,10 +51,10 @@ class _Bucket:
         self.parameter_states: list[tuple[Array, ...]] = []
         if self.packed:
             self._pack()
+        if self.backend.writable:
+            self._take_over()
         for i in self.alone:
             tensor = tensors[i]
-            if self.backend.writable:
-                tensor._data = self.backend.asarray(tensor._data, copy=True)
             self.parameters.append(tensor._data)
             self.parameter_states.append(tuple(states[i][slot] for slot in slots))
         self.arrays = [tensor._data for tensor in tensors]
@@ -78,6 +78,16 @@ class _Bucket:
             start = end
         self.parameters.append(flat)
         self.parameter_states.append(tuple(flat_state))
+
+    def _take_over(self) -> None:
+        """Move the large parameters and their state into arrays that are nobody else's."""
+        copies = self.backend.own_copies([self.tensors[i]._data for i in self.alone])
+        for i, array in zip(self.alone, copies, strict=True):
+            self.tensors[i]._data = array
+        for slot in self.slots:
+            copies = self.backend.own_copies([self.states[i][slot] for i in self.alone])
+            for i, array in zip(self.alone, copies, strict=True):
+                self.states[i][slot] = array
 
     def gradients(self) -> list[Array] | None:
         """The gradients in the order of the arrays; None if a parameter has none, or was given another array."""
