@@ -170,9 +170,7 @@ class Node:
 def unbroadcast(xp: Namespace, cotangent: Array, shape: tuple[int, ...]) -> Array:
     """Sum a cotangent over the axes along which an operand of ``shape`` was repeated."""
     added = cotangent.ndim - len(shape)
-    if (
-        added < 0
-    ):  # an operand may have more axes of length 1 than the part of an array that it was written to
+    if added < 0:  # an operand may have more axes of length 1 than the part that it was written to
         return xp.reshape(unbroadcast(xp, cotangent, shape[-added:]), shape)
     repeated = tuple(range(added)) + tuple(
         axis + added for axis, size in enumerate(shape) if size == 1 and cotangent.shape[axis + added] != 1

@@ -11,7 +11,7 @@ from functools import update_wrapper
 from operator import index
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from portanet.backend import Implementation, backend_of, check_same_place
+from portanet.backend import Implementation, backend_of, check_same_place, find_device, known_backend_names
 from portanet.conversion import native_array, native_place, require_known
 from portanet.dtypes import Device, DType, float32, int64
 from portanet.dtypes import bool as bool_
@@ -317,11 +317,23 @@ def _unit(output: Tensor, as_tensor: bool) -> Any:
     place = (backend, output._data.dtype, output._data.shape, backend.device_of(output._data))
     one = _units.get(place)
     if one is None:
-        one = _units[place] = backend.namespace.ones_like(output._data)
+        one = backend.namespace.ones_like(output._data)
+        if _frozen(one):
+            _units[place] = one
     return wrap(one) if as_tensor else one
 
 
 _units: dict[Any, Array] = {}
+"""Only what cannot be written to: a unit may be the very array of a gradient, which the user may write to."""
+
+
+def _frozen(array: Array) -> bool:
+    """Make an array read-only, where its library can; whether it could."""
+    try:
+        array.flags.writeable = False
+    except AttributeError:
+        return False
+    return True
 
 
 def another(tensor: Tensor) -> Tensor:
@@ -547,6 +559,7 @@ class Tensor:
         if value is not None:
             if not isinstance(value, Tensor):
                 raise TypeError(f"grad: expected a Tensor or None, got {type(value).__name__}.")
+            check_same_place("grad", (self._data, value._data))
             if value.shape != self.shape or value.dtype != self.dtype:
                 raise ShapeError(
                     f"grad: expected shape {self.shape} and {self.dtype.name}, got {value.shape} and "
@@ -706,7 +719,10 @@ class Tensor:
             device, dtype = None, device
         tensor = self
         if device is not None:
-            _, _, place = native_place(device)
+            if isinstance(device, str) and device.partition(":")[0] not in known_backend_names():
+                place = find_device(require_known(self._data), device)  # "cpu" is that of the own library
+            else:
+                _, _, place = native_place(device)
             if place != self.device:
                 tensor = _moved(self, place)
         if dtype is not None and dtype != tensor.dtype:

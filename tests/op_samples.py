@@ -1,7 +1,7 @@
 """One description of every op: operands to try it on, and what NumPy says the result is.
 
-``tests/test_ops.py`` checks forward, gradient and second gradient on every backend with it, ``tests/parity/test_ops.py``
-compares with PyTorch. An op without a sample fails a test.
+``tests/test_ops.py`` checks forward, gradient and second gradient on every backend with it;
+``tests/parity/test_ops.py`` compares with PyTorch. An op without a sample fails a test.
 """
 
 from __future__ import annotations

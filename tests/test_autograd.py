@@ -419,7 +419,8 @@ def test_a_whole_gradient_can_be_compiled_by_jax() -> None:
 
         point = jax.numpy.asarray(np.linspace(-1, 1, 7))
         for function in (slope, slope_by_backward, curvature):
-            compiled = jax.jit(function)(point)
+            with jax.checking_leaks():
+                compiled = jax.jit(function)(point)
             np.testing.assert_allclose(np.asarray(compiled), np.asarray(function(point)), rtol=1e-12)
             other = jax.numpy.asarray(np.linspace(-2, 1, 5))
             np.testing.assert_allclose(

@@ -1,9 +1,8 @@
-"""Optimizers and schedules on every backend: the loop, its options, its state, and what it refuses."""
+"""Optimizers on every backend: the loop, its options, what it writes to, and what it refuses."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,61 +10,13 @@ import pytest
 
 import portanet as pn
 from portanet import nn, optim
-from portanet.errors import OptionError, OverwrittenError, ShapeError, StateDictError
+from portanet.errors import OptionError, OverwrittenError, ShapeError
 from portanet.optim import optimizer as optimizer_module
-from portanet.optim.lr_scheduler import LRScheduler, StepLR
+from tests.training import SETTINGS, Net, assert_equal, batches, leaf, train, values
 
-SETTINGS: dict[str, Callable[[Any], optim.Optimizer]] = {
-    "sgd": lambda parameters: optim.SGD(parameters, lr=0.1),
-    "sgd-momentum": lambda parameters: optim.SGD(
-        parameters, lr=0.1, momentum=0.9, dampening=0.5, weight_decay=0.01
-    ),
-    "sgd-nesterov": lambda parameters: optim.SGD(parameters, lr=0.05, momentum=0.8, nesterov=True),
-    "sgd-maximize": lambda parameters: optim.SGD(parameters, lr=0.01, momentum=0.5, maximize=True),
-    "adam": lambda parameters: optim.Adam(parameters, lr=0.05, weight_decay=0.1),
-    "adam-amsgrad": lambda parameters: optim.Adam(parameters, lr=0.05, betas=(0.5, 0.6), amsgrad=True),
-    "adamw": lambda parameters: optim.AdamW(parameters, lr=0.05, weight_decay=0.1, eps=1e-3),
-    "adamw-maximize": lambda parameters: optim.AdamW(parameters, lr=0.01, amsgrad=True, maximize=True),
-}
 every_setting = pytest.mark.parametrize("setting", SETTINGS)
 MAKERS = [optim.SGD, optim.Adam, optim.AdamW]
 every_maker = pytest.mark.parametrize("make", MAKERS, ids=lambda make: make.__name__)
-
-
-class Net(nn.Module):
-    def __init__(self) -> None:
-        self.layers = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 2))
-
-    def forward(self, x: Any) -> Any:
-        return self.layers(x)
-
-
-def leaf(*values: float) -> pn.Tensor:
-    return pn.Tensor(list(values), requires_grad=True)
-
-
-def batches(rng: Any, count: int) -> list[tuple[Any, Any]]:
-    return [(rng.normal(size=(5, 3)).astype("float32"), rng.integers(0, 2, 5)) for _ in range(count)]
-
-
-def train(model: nn.Module, optimizer: optim.Optimizer, data: list[tuple[Any, Any]]) -> list[float]:
-    losses = []
-    for x, y in data:
-        loss = nn.functional.cross_entropy(model(pn.asarray(x)), pn.asarray(y))
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    return losses
-
-
-def values(model: nn.Module) -> list[Any]:
-    return [np.array(parameter.detach().numpy()) for parameter in model.parameters()]
-
-
-def assert_equal(found: list[Any], expected: list[Any]) -> None:
-    for mine, its in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(mine, its)
 
 
 # The loop
@@ -459,112 +410,6 @@ def test_a_frozen_parameter_stays(backend: str) -> None:
     assert_equal(values(model[0]), before)
 
 
-# State
-
-
-@every_setting
-def test_a_state_dict_goes_on_where_it_was_saved(backend: str, rng: Any, setting: str) -> None:
-    data = batches(rng, 8)
-    model, twin = Net(), Net()
-    optimizer = SETTINGS[setting](model.parameters())
-    train(model, optimizer, data[:4])
-    twin.load_state_dict(model.state_dict())
-    resumed = SETTINGS[setting](twin.parameters())
-    saved = optimizer.state_dict()
-    resumed.load_state_dict(saved)
-    expected = train(model, optimizer, data[4:])
-    assert train(twin, resumed, data[4:]) == pytest.approx(expected, rel=1e-6)
-    # A state dict is a copy: neither run has changed it.
-    steps = {entry["step"] for entry in saved["state"].values() if "step" in entry}
-    assert steps <= {4}
-
-
-def test_the_layout_of_a_state_dict() -> None:
-    model = nn.Linear(3, 2)
-    optimizer = optim.AdamW([{"params": [model.weight], "lr": 0.1}, {"params": [model.bias]}], amsgrad=True)
-    model(pn.ones((1, 3))).sum().backward()
-    optimizer.step()
-    state = optimizer.state_dict()
-    assert list(state) == ["state", "param_groups"]
-    assert [group["params"] for group in state["param_groups"]] == [[0], [1]]
-    assert [group["lr"] for group in state["param_groups"]] == [0.1, 1e-3]
-    assert list(state["state"][0]) == ["step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"]
-    assert state["state"][0]["exp_avg"].shape == (2, 3)
-    assert state["state"][1]["step"] == 1
-    assert optimizer.state[model.weight]["step"] == 1
-
-
-def test_a_state_dict_crosses_backends_and_files(backend: str, rng: Any) -> None:
-    """Numbers as text, as JSON keys are, and arrays of another library."""
-    data = batches(rng, 6)
-    with pn.use_backend("numpy"):
-        model = Net()
-        optimizer = optim.Adam(model.parameters(), lr=0.05)
-        train(model, optimizer, data[:3])
-        saved = optimizer.state_dict()
-        weights = model.state_dict()
-    here = Net()
-    here.load_state_dict(weights)
-    resumed = optim.Adam(here.parameters())
-    resumed.load_state_dict({**saved, "state": {str(key): entry for key, entry in saved["state"].items()}})
-    assert resumed.param_groups[0]["lr"] == 0.05
-    with pn.use_backend("numpy"):
-        expected = train(model, optimizer, data[3:])
-    assert train(here, resumed, data[3:]) == pytest.approx(expected, rel=1e-4)
-
-
-def _spoiled(good: dict[str, Any]) -> Iterator[tuple[Any, str]]:
-    other_shape = copy.deepcopy(good)
-    other_shape["state"][0]["exp_avg"] = pn.zeros((7, 7))
-    no_slot = copy.deepcopy(good)
-    del no_slot["state"][1]["exp_avg_sq"]
-    no_array = copy.deepcopy(good)
-    no_array["state"][1]["exp_avg"] = [1.0]
-    no_step = copy.deepcopy(good)
-    no_step["state"][0]["step"] = "four"
-    bad_rate = copy.deepcopy(good)
-    bad_rate["param_groups"][0]["lr"] = float("nan")
-    two_groups = copy.deepcopy(good)
-    two_groups["param_groups"] *= 2
-    fewer = copy.deepcopy(good)
-    fewer["param_groups"][0]["params"].pop()
-    no_params = copy.deepcopy(good)
-    del no_params["param_groups"][0]["params"]
-    sgd = optim.SGD([leaf(1.0, 2.0), leaf(3.0)], lr=0.1).state_dict()
-    yield other_shape, r"exp_avg of parameter 0 has shape \(7, 7\), expected \(2,\)"
-    yield no_slot, "parameter 1 has no exp_avg_sq"
-    yield no_array, "exp_avg of parameter 1: expected an array, got list"
-    yield no_step, "step of parameter 0: expected a whole number, got 'four'"
-    yield bad_rate, "lr: expected a finite number"
-    yield two_groups, r"expected groups of \[2\] parameters, got groups of \[2, 2\]"
-    yield fewer, r"expected groups of \[2\] parameters, got groups of \[1\]"
-    yield no_params, "param_groups"
-    yield {**good, "state": {0: good["state"][0], 1: sgd}}, "parameter 1 has no step, exp_avg, exp_avg_sq"
-    yield {**good, "state": [1, 2]}, r"\['state'\]: expected a mapping"
-    yield {**good, "param_groups": {"lr": 1}}, "param_groups"
-    yield {"state": {}}, "expected the keys 'state' and 'param_groups'"
-    yield [good], "expected the keys 'state' and 'param_groups'"
-    yield None, "expected the keys 'state' and 'param_groups'"
-
-
-def test_a_state_dict_that_does_not_fit_is_refused_and_changes_nothing() -> None:
-    tensors = [leaf(1.0, 2.0), leaf(3.0)]
-    optimizer = optim.Adam(tensors, lr=0.1)
-    for tensor in tensors:
-        (tensor**2).sum().backward()
-    optimizer.step()
-    good = optimizer.state_dict()
-    for spoiled, message in _spoiled(good):
-        with pytest.raises((StateDictError, OptionError), match=message):
-            optimizer.load_state_dict(spoiled)
-        now = optimizer.state_dict()
-        assert now["param_groups"] == good["param_groups"]
-        for number, entry in good["state"].items():
-            assert now["state"][number]["step"] == entry["step"]
-            for slot in ("exp_avg", "exp_avg_sq"):
-                assert now["state"][number][slot].tolist() == entry[slot].tolist()
-
-
 # What it refuses
 
 
@@ -650,78 +495,3 @@ def test_repr_shows_the_options_of_each_group() -> None:
     assert repr(optimizer).startswith("SGD (\nParameter Group 0\n    dampening: 0.0\n    lr: 0.1\n")
     assert "Parameter Group 1\n" in repr(optimizer)
     assert "    lr: 0.5\n" in repr(optimizer)
-
-
-# Schedules
-
-
-def test_step_lr_multiplies_every_step_size_epochs() -> None:
-    optimizer = optim.SGD([{"params": [leaf(1.0)]}, {"params": [leaf(1.0)], "lr": 0.5}], lr=1.0)
-    schedule = StepLR(optimizer, step_size=3, gamma=0.5)
-    rates = []
-    for _ in range(7):
-        rates.append(schedule.get_last_lr())
-        optimizer.step()
-        schedule.step()
-    assert rates == [[1.0, 0.5]] * 3 + [[0.5, 0.25]] * 3 + [[0.25, 0.125]]
-    assert [group["initial_lr"] for group in optimizer.param_groups] == [1.0, 0.5]
-
-
-def test_a_schedule_resumes_from_state_dicts() -> None:
-    def run(optimizer: optim.Optimizer, schedule: LRScheduler, epochs: int) -> list[float]:
-        rates = []
-        for _ in range(epochs):
-            optimizer.step()
-            schedule.step()
-            rates += schedule.get_last_lr()
-        return rates
-
-    first = optim.Adam([leaf(1.0)], lr=1.0)
-    schedule = StepLR(first, 4, 0.1)
-    run(first, schedule, 6)
-    states = first.state_dict(), schedule.state_dict()
-    expected = run(first, schedule, 6)
-    by_state = optim.Adam([leaf(1.0)], lr=7.0)
-    its_schedule = StepLR(by_state, 9, 0.9)
-    by_state.load_state_dict(states[0])
-    its_schedule.load_state_dict(states[1])
-    assert run(by_state, its_schedule, 6) == expected
-    by_epoch = optim.Adam([leaf(1.0)], lr=7.0)
-    by_epoch.load_state_dict(states[0])
-    assert by_epoch.param_groups[0]["initial_lr"] == 1.0
-    assert run(by_epoch, StepLR(by_epoch, 4, 0.1, last_epoch=5), 6) == expected
-
-
-def test_a_schedule_says_what_it_needs() -> None:
-    optimizer = optim.SGD([leaf(1.0)], lr=0.1)
-    for step_size in (0, -1, 2.5, "3", True):
-        with pytest.raises(OptionError, match="step_size: expected a whole number of at least 1, got"):
-            StepLR(optimizer, step_size)  # type: ignore[arg-type]
-    for gamma in (float("nan"), -0.1, "0.1"):
-        with pytest.raises(OptionError, match="gamma: expected a finite number of at least 0, got"):
-            StepLR(optimizer, 1, gamma)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="optimizer: expected an Optimizer, got Linear"):
-        StepLR(nn.Linear(1, 1), 1)  # type: ignore[arg-type]
-    with pytest.raises(
-        OptionError, match="last_epoch: .*'initial_lr'.*load the optimizer's state dict first"
-    ):
-        StepLR(optimizer, 1, last_epoch=3)
-    assert optimizer.param_groups[0]["lr"] == 0.1
-    schedule = StepLR(optimizer, 2)
-    for spoiled in ({"weights": 1}, [1], optim.SGD([leaf(1.0)], lr=0.1).state_dict()):
-        with pytest.raises(StateDictError, match=r"state_dict: .*StepLR\.state_dict\(\)"):
-            schedule.load_state_dict(spoiled)  # type: ignore[arg-type]
-    assert schedule.last_epoch == 0
-
-
-def test_a_schedule_of_ones_own() -> None:
-    class Halving(LRScheduler):
-        def get_lr(self) -> list[float]:
-            return [base / 2**self.last_epoch for base in self.base_lrs]
-
-    schedule = Halving(optim.SGD([leaf(1.0)], lr=1.0))
-    schedule.step()
-    schedule.step()
-    assert schedule.get_last_lr() == [0.25]
-    with pytest.raises(NotImplementedError, match="LRScheduler must define get_lr"):
-        LRScheduler(optim.SGD([leaf(1.0)], lr=1.0))

@@ -76,7 +76,7 @@ def linear(xp: Namespace, x: Array, weight: Array, bias: Array | None = None) ->
 
 def tanh(xp: Namespace, x: Array) -> OpResult:
     """Hyperbolic tangent; its gradient ``g * (1 - r * r)`` needs no constant when written ``g - g * r * r``."""
-    r = np.tanh(floating(xp, x))
+    r = np.tanh(x if x.dtype.kind == "f" else floating(xp, x))
 
     def vjp(g: Array) -> Array:
         if r.ndim == 0:

@@ -63,7 +63,7 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not self._hooked:
-            return self.forward(*args, **kwargs)
+            return self.forward(*args, **kwargs) if kwargs else self.forward(*args)
         if self._forward_pre_hooks:
             for hook in list(self._forward_pre_hooks.values()):
                 replaced = hook(self, args)

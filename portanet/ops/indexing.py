@@ -58,7 +58,8 @@ def _within(part: slice, length: int) -> slice:
 
 def _forward(xp: Namespace, indices: Array, length: int) -> Array:
     """Indices counted from the front, in a type wide enough for every place; what is out of range stays so."""
-    name = str(indices.dtype).rpartition(".")[2]  # by name, since an index may be a raw array where ``xp`` is portanet
+    # By name, since an index may be a raw array where ``xp`` is portanet.
+    name = str(indices.dtype).rpartition(".")[2]
     if "int" not in name:
         raise IndexError(f"indices: expected integers, got {name}. Convert them with portanet.astype(...).")
     if name not in ("int32", "int64"):
@@ -175,9 +176,10 @@ def index_add(xp: Namespace, x: Array, indices: Array, values: Array, *, axis: i
     n = x.shape[axis]
     wrapped = _forward(xp, indices, n)
     places = xp.arange(n, dtype=wrapped.dtype, device=device_of(wrapped))
-    one_hot = xp.astype(
-        xp.expand_dims(places, axis=1) == xp.expand_dims(wrapped, axis=0), values.dtype
-    )  # (n, k)
+    outside = (wrapped < 0) | (wrapped >= n)
+    wrapped = xp.take(places, xp.where(outside, xp.full_like(wrapped, n), wrapped), axis=0)  # raises for n
+    hits = xp.expand_dims(places, axis=1) == xp.expand_dims(wrapped, axis=0)  # (n, k)
+    one_hot = xp.astype(hits, values.dtype)
     moved = xp.moveaxis(values, axis, 0)  # (k, ...)
     rest = moved.shape[1:]
     sums = one_hot @ xp.reshape(moved, (moved.shape[0], prod(rest)))  # (n, k) @ (k, rest)

@@ -27,7 +27,8 @@ def _read(x: Array, key: Any) -> Array:
 
 
 def _places(xp: Namespace, length: int, like: Array) -> Array:
-    return xp.arange(length, dtype=like.dtype, device=device_of(like))
+    # Not in the type of `like`, which may be too narrow.
+    return xp.arange(length, dtype=xp.int64, device=device_of(like))
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Scatter:
     read : callable, optional
         ``read(x, key)``. Default ``x[key]``.
     places : callable, optional
-        ``places(xp, length, like)``: 0, 1, ... ``length - 1``, with the data type and the device of ``like``.
+        ``places(xp, length, like)``: 0, 1, ... ``length - 1``, integers on the device of ``like``.
     index : callable, optional
         ``index(indices)``: integer indices in a data type that all of the library's functions take.
     """

@@ -19,7 +19,7 @@ CASES: dict[str, tuple[Callable[[Any], Any], tuple[int, ...]]] = {
     "linear": (lambda nn: nn.Linear(7, 5), (6, 7)),
     "linear-without-bias": (lambda nn: nn.Linear(7, 5, bias=False), (6, 7)),
     "linear-one-row": (lambda nn: nn.Linear(7, 5), (7,)),
-    "linear-leading-axes": (lambda nn: nn.Linear(7, 1), (2, 3, 4, 7)),
+    "linear-leading-axes": (lambda nn: nn.Linear(7, 6), (2, 3, 4, 7)),
     "linear-empty-batch": (lambda nn: nn.Linear(7, 5), (0, 7)),
     "linear-wide": (lambda nn: nn.Linear(300, 200), (64, 300)),
     "sigmoid": (lambda nn: nn.Sigmoid(), (5, 4)),

@@ -38,12 +38,15 @@ def compare(
     its_options = {k: torch.tensor(v) if isinstance(v, np.ndarray) else v for k, v in options.items()}
     found = getattr(pn.nn, name)(**my_options, reduction=reduction)(*mine)
     expected = getattr(torch.nn, name)(**its_options, reduction=reduction)(*its)
-    assert_near(found, expected, "loss")
+    scale = (
+        1.0 if arrays[0].size < 10 else 0.0
+    )  # the size of the inputs; a few losses may all come out near 0
+    assert_near(found, expected, "loss", scale=scale)
     cotangent = np.asarray(rng.normal(size=tuple(expected.shape)), arrays[0].dtype)
     found.backward(pn.asarray(cotangent))
     expected.backward(torch.tensor(cotangent))
     for place, (tensor, other) in enumerate(zip(mine[:differentiable], its, strict=False)):
-        assert_near(tensor.grad, other.grad, f"gradient of argument {place}")
+        assert_near(tensor.grad, other.grad, f"gradient of argument {place}", scale=scale)
 
 
 @DTYPES

@@ -73,16 +73,23 @@ def set_gradients(rng: Any, mine: list[Any], its: list[Any], step: int) -> None:
         other.grad = None if absent else torch.tensor(gradient)
 
 
+def scale_of(value: Any) -> float:
+    """Start values and gradients are of size 1; of a few numbers all may end up near 0."""
+    return 1.0 if value.numel() < 10 else 0.0
+
+
 def compare_all(mine: list[Any], its: list[Any], optimizer: Any, reference: Any) -> None:
     for place, (tensor, other) in enumerate(zip(mine, its, strict=True)):
-        assert_near(tensor, other, f"parameter {place}")
+        assert_near(tensor, other, f"parameter {place}", scale=scale_of(other))
     saved, expected = optimizer.state_dict()["state"], reference.state_dict()["state"]
     for number, entry in expected.items():
         for name, value in entry.items():
             if name == "step":  # PyTorch's SGD counts none, and hands one that it was given on as it was
                 assert "exp_avg" not in entry or saved[number]["step"] == int(value)
             elif value is not None:
-                assert_near(saved[number][name], value, f"{name} of parameter {number}")
+                assert_near(
+                    saved[number][name], value, f"{name} of parameter {number}", scale=scale_of(value)
+                )
 
 
 @pytest.fixture(params=["numpy", "array-api-strict"])
@@ -170,7 +177,7 @@ def test_a_state_dict_goes_to_pytorch_and_comes_back(rng: Any, setting: str) -> 
     ]
     train(range(12, 18))
     for place, (tensor, other) in enumerate(zip(mine, its, strict=True)):
-        assert_near(tensor, other, f"parameter {place}")
+        assert_near(tensor, other, f"parameter {place}", scale=scale_of(other))
 
 
 def test_options_of_a_fresh_optimizer_are_pytorchs() -> None:
