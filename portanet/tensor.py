@@ -494,6 +494,15 @@ class Tensor:
         """The array of the backend's own library. Do not write into it: closures of a recorded graph may hold it."""
         return self._data
 
+    @data.setter
+    def data(self, value: Any) -> None:
+        array = as_native(value, self.dtype, self.device, None)
+        if tuple(array.shape) != self.shape:
+            raise ShapeError(f"data: expected shape {self.shape}, got {tuple(array.shape)}.")
+        self._data = array
+        if self._version is not None:
+            self._version.count += 1
+
     @property
     def T(self) -> Tensor:  # noqa: N802
         """Transpose of a matrix."""
@@ -902,6 +911,10 @@ class Tensor:
     def t(self) -> Tensor:
         """Transpose of a matrix; a vector stays as it is."""
         return self if self.ndim < 2 else self.T
+
+    def numel(self) -> int:
+        """The number of elements, as :attr:`size`."""
+        return self.size
 
     def flatten(self) -> Tensor:
         """All values along one axis."""

@@ -10,7 +10,7 @@ import pytest
 
 import portanet as pn
 from portanet import nn, optim
-from portanet.errors import OverwrittenError
+from portanet.errors import OverwrittenError, ShapeError
 
 
 def leaf(rng: Any, *shape: int) -> pn.Tensor:
@@ -201,3 +201,15 @@ def test_rebinding_is_no_overwriting(backend: str, rng: Any) -> None:
     c[0] = 99.0
     loss.backward()
     np.testing.assert_array_equal(x.grad.numpy(), before)
+
+
+def test_data_can_be_assigned_and_backward_then_raises(backend: str) -> None:
+    weight = pn.Tensor([1.0, 2.0], requires_grad=True)
+    loss = (weight * weight).sum()
+    weight.data = pn.asarray([3.0, 4.0])
+    assert weight.tolist() == [3.0, 4.0] and weight.requires_grad and weight.numel() == 2
+    with pytest.raises(OverwrittenError):
+        loss.backward()
+    with pytest.raises(ShapeError, match=r"data: expected shape \(2,\), got \(3,\)"):
+        weight.data = pn.zeros((3,))
+    assert weight.tolist() == [3.0, 4.0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from portanet.errors import ShapeError
 from portanet.ops.promotion import alike
 from portanet.protocols import Array, Namespace, OpResult
 
@@ -25,6 +26,11 @@ def matmul(xp: Namespace, x: Array, y: Array) -> OpResult:
     """
     x, y = alike(xp, x, y)
     x_vector, y_vector = x.ndim == 1, y.ndim == 1
+    if not x.ndim or not y.ndim or x.shape[-1] != y.shape[-1 if y_vector else -2]:
+        raise ShapeError(
+            f"x, y: matmul expects shapes (..., m, k) and (..., k, n), or vectors of k elements; got "
+            f"{tuple(x.shape)} and {tuple(y.shape)}. Perhaps one of them has to be transposed, with .mT."
+        )
 
     def as_matrix(g: Array) -> Array:
         g = xp.expand_dims(g, axis=-1) if y_vector else g
