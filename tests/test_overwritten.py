@@ -207,7 +207,9 @@ def test_data_can_be_assigned_and_backward_then_raises(backend: str) -> None:
     weight = pn.Tensor([1.0, 2.0], requires_grad=True)
     loss = (weight * weight).sum()
     weight.data = pn.asarray([3.0, 4.0])
-    assert weight.tolist() == [3.0, 4.0] and weight.requires_grad and weight.numel() == 2
+    assert weight.tolist() == [3.0, 4.0]
+    assert weight.requires_grad
+    assert weight.numel() == 2
     with pytest.raises(OverwrittenError):
         loss.backward()
     with pytest.raises(ShapeError, match=r"data: expected shape \(2,\), got \(3,\)"):
