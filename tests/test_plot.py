@@ -459,7 +459,10 @@ assert plt.get_fignums() == [mine.number]
 assert plt.gcf() is mine
 """
     finished = subprocess.run(
-        [sys.executable, "-W", "error", "-c", source], capture_output=True, text=True, check=False
+        [sys.executable, "-W", "error", "-W", "ignore::DeprecationWarning", "-c", source],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert finished.returncode == 0, finished.stderr
 
