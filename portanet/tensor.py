@@ -132,10 +132,9 @@ def lift(
                 parents.append(None)
                 if operand is not None:
                     mixed = True
-        if mixed or kind not in implementations:
+        implementation = None if mixed else implementations.get(kind)
+        if implementation is None:
             implementation = admit_operands(op, operand_names, raw, implementations, is_tensor, converts)
-        else:
-            implementation = implementations[kind]
         if takes_dtype and options.get("dtype") is not None:
             options["dtype"] = implementation.backend.native_dtype(options["dtype"])
         run = implementation.choose(raw, options) if implementation.conditional else implementation.function

@@ -33,12 +33,6 @@ _BITS = {np.dtype("float32"): np.int32, np.dtype("float64"): np.int64}
 
 
 @lru_cache(maxsize=64)
-def _constant(value: float, dtype: np.dtype[Any]) -> Array:
-    """A number as an array without dimensions, the cheapest operand beside an array. Never written to."""
-    return np.array(value, dtype)
-
-
-@lru_cache(maxsize=64)
 def _ones(count: int, dtype: np.dtype[Any]) -> Array:
     """A row of ones: its product with a matrix is the cheapest way to sum columns. Never written to."""
     ones = np.ones(count, dtype)
@@ -124,9 +118,7 @@ def binary_cross_entropy_with_logits(
         slope = subtract(x, softplus)
         np.exp(slope, slope)
         subtract(slope, target, slope)
-        if factor != 1.0:
-            multiply(slope, _constant(factor, slope.dtype), slope)
-        return multiply(slope, g, slope)
+        return multiply(slope, np.array(factor * float(g), slope.dtype), slope)
 
     return r, (wrt_x, lambda g: multiply(x, g * -factor), None, None)
 
