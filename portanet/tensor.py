@@ -80,7 +80,7 @@ def lift(
     variadic = any(p.kind == p.VAR_POSITIONAL for p in parameters)
     required = [p.name for p in parameters if p.name in operand_names and p.default is p.empty]
     takes_dtype = "dtype" in option_names
-    implementations: dict[type, Implementation] = {}
+    implementations: dict[Any, Implementation] = {}
 
     def arrange(args: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, ...]:
         """Sort positional options and operands given by keyword into their places."""

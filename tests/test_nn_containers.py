@@ -197,3 +197,14 @@ def test_repr_of_containers() -> None:
         "  )\n"
         ")"
     )
+
+
+def test_sequential_goes_through_a_call_of_its_modules_own() -> None:
+    class Doubled(nn.Identity):
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            return super().__call__(*args, **kwargs) * 2
+
+    hooked = nn.Identity()
+    hooked.register_forward_hook(lambda module, args, output: output + 1)
+    x = pn.asarray([3.0])
+    assert nn.Sequential(Doubled(), hooked)(x).tolist() == [7.0]

@@ -42,16 +42,26 @@ def _ones(count: int, dtype: np.dtype[Any]) -> Array:
 
 def linear(xp: Namespace, x: Array, weight: Array, bias: Array | None = None) -> OpResult:
     """Affine map; the bias is added in place, and its gradient is a product with a row of ones."""
-    check_linear(x, weight, bias)
     if x.ndim == 2:
-        r = x.dot(weight.T)
+        # The cheap half of the check; a wrong number of features makes the product itself fail.
+        dtype = weight.dtype
+        if x.dtype is not dtype or weight.ndim != 2:
+            check_linear(x, weight, bias)
+        if bias is not None and (bias.dtype is not dtype or bias.ndim != 1 or len(bias) != len(weight)):
+            check_linear(x, weight, bias)
+        try:
+            r = x.dot(weight.T)
+        except ValueError:
+            check_linear(x, weight, bias)
+            raise
         if bias is not None:
-            add(r, bias, r)
+            add(r, bias.reshape(()) if len(bias) == 1 else bias, r)
         return r, (
             lambda g: g.dot(weight),
             lambda g: g.T.dot(x),
             lambda g: _ones(len(g), g.dtype).dot(g),
         )
+    check_linear(x, weight, bias)
     out_features, in_features = weight.shape
     rows = x.reshape(prod(x.shape[:-1]), in_features)
     r = rows.dot(weight.T)

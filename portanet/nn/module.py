@@ -57,6 +57,11 @@ class Module:
     _hooked: bool = False  # one look instead of two in every call
     _buffer_names: dict[str, bool] | None = None
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "__call__" in vars(cls):  # whoever calls such a module must not go past it
+            cls._hooked = True
+
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the output; every module defines this."""
         raise NotImplementedError(f"{type(self).__name__} must define forward().")
