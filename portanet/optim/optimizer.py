@@ -277,7 +277,7 @@ class Optimizer:
 
     def _gather(self, index: int, group: Mapping[str, Any], slots: tuple[str, ...]) -> list[_Bucket]:
         """Make the buckets of a group anew, from the parameters that have a gradient."""
-        self._settle(index)
+        self._write_back_steps(self._buckets.pop(index, []))
         self._members[index] = [*map(id, group["params"])]
         current = {id(tensor) for other in self.param_groups for tensor in other["params"]}
         self._states = {key: state for key, state in self._states.items() if key in current}
@@ -308,12 +308,11 @@ class Optimizer:
                 state[slot] = as_native(wrap(kept), tensor.dtype, tensor.device, None)
         return state
 
-    def _settle(self, index: int | None = None) -> None:
-        """Write the step counts of the buckets back to the parameters' states, and let the buckets go."""
-        for key in [index] if index is not None else list(self._buckets):
-            for bucket in self._buckets.pop(key, []):
-                for state in bucket.states:
-                    state["step"] = bucket.step
+    def _write_back_steps(self, buckets: Iterable[_Bucket]) -> None:
+        """Give the parameters' states the step counts, which buckets keep once for all of theirs."""
+        for bucket in buckets:
+            for state in bucket.states:
+                state["step"] = bucket.step
 
     def state_dict(self) -> dict[str, Any]:
         """Everything needed to go on later: step counts and state arrays by parameter number, and the groups' options.
@@ -321,9 +320,7 @@ class Optimizer:
         The layout is PyTorch's: ``{"state": {0: {"step": ..., ...}}, "param_groups": [{..., "params": [0, 1]}]}``.
         """
         for buckets in self._buckets.values():
-            for bucket in buckets:
-                for state in bucket.states:
-                    state["step"] = bucket.step
+            self._write_back_steps(buckets)
         numbers: dict[int, int] = {}
         groups = []
         for group in self.param_groups:
