@@ -113,6 +113,23 @@ def test_a_copy_is_one(record: Backend, rng: Any) -> None:
     np.testing.assert_array_equal(record.to_host(second), before)
 
 
+def test_pieces_hold_all_elements_and_are_cut_by_shape(record: Backend, rng: Any) -> None:
+    shapes = [(), (0, 3), (7, 5), (401, 500), (100_003,), (3, 250, 301)]
+    values = [rng.normal(size=shape).astype("float32") for shape in shapes]
+    own = record.own_copies([record.asarray(value) for value in values])
+    pieces = record.pieces(own)
+    others = record.pieces([record.asarray(np.asarray(value, order="F")) for value in values])
+    assert [piece.shape for piece in pieces] == [other.shape for other in others]
+    for found in (pieces, others):
+        line = np.concatenate([record.to_host(piece).reshape(-1) for piece in found])
+        np.testing.assert_array_equal(line, np.concatenate([value.reshape(-1) for value in values]))
+    if record.writable:
+        for piece in pieces:
+            piece[...] = piece + record.asarray(np.float32(1))
+        for array, value in zip(own, values, strict=True):
+            np.testing.assert_array_equal(record.to_host(array), value + np.float32(1))
+
+
 def test_an_array_of_the_library_goes_through_as_it_is(record: Backend, rng: Any) -> None:
     array = record.asarray(rng.normal(size=3))
     np.testing.assert_array_equal(record.to_host(record.asarray(array)), record.to_host(array))

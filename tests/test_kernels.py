@@ -307,9 +307,16 @@ def test_optimizer_kernels_agree_with_their_rules(backend: str, rng: Any, dtype:
             slots = (2 + options["amsgrad"]) if name == "adam" else int(options["momentum"] > 0)
             common = {"lr": 0.05} | ({"betas": (0.8, 0.95), "eps": 1e-6} if name == "adam" else {}) | options
             expected = parameter_sets(rng, dtype)
-            found = [record.asarray(x, copy=True) for x in expected]
+            found = record.own_copies([record.asarray(x) for x in expected])
+            pieces = record.pieces(found)
             expected_states = [tuple(np.zeros_like(x) for _ in range(slots)) for x in expected]
-            states = [tuple(record.asarray(s, copy=True) for s in state) for state in expected_states]
+            kept = [
+                record.own_copies([record.asarray(state[i]) for state in expected_states])
+                for i in range(slots)
+            ]
+            states = list(zip(*kept, strict=True)) if slots else [()] * len(found)
+            columns = [record.pieces(slot) for slot in kept]
+            piece_states = list(zip(*columns, strict=True)) if slots else [()] * len(pieces)
             for step in (1, 2, 3):
                 gradients = [arrays(rng, dtype, *x.shape) for x in expected]
                 native = [record.asarray(g, copy=True) for g in gradients]
@@ -319,7 +326,7 @@ def test_optimizer_kernels_agree_with_their_rules(backend: str, rng: Any, dtype:
                 ]
                 expected, expected_states = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
                 done = record.kernels[name].function(
-                    record.namespace, found, native, states, step=step, **common
+                    record.namespace, pieces, record.pieces(native), piece_states, step=step, **common
                 )
                 assert done is None
                 for one, other in zip(native, gradients, strict=True):

@@ -13,7 +13,7 @@ from portanet.backend import Backend, Kernel
 from portanet.dtypes import Device
 from portanet.protocols import Array, NativeDType
 from portanet_numpy.kernels import KERNELS
-from portanet_numpy.optimizers import side_by_side
+from portanet_numpy.optimizers import cut, side_by_side
 
 __all__ = ["NumPyBackend", "backend"]
 
@@ -46,6 +46,10 @@ class NumPyBackend(Backend):
     def own_copies(self, arrays: Sequence[Array]) -> list[Array]:
         """Copies in C order, side by side in one piece of memory, each from the beginning of a cache line."""
         return side_by_side(arrays)
+
+    def pieces(self, arrays: Sequence[Array]) -> list[Array]:
+        """Vectors short enough that all that belongs to one of them stays in the cache."""
+        return cut(arrays)
 
     def device_of(self, array: Array) -> Device:
         """Always the host."""

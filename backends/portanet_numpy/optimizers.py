@@ -19,7 +19,7 @@ import numpy as np
 from portanet.protocols import Array, Namespace
 from portanet.threads import get_num_threads, run_in_threads
 
-__all__ = ["adam", "aligned_empty", "sgd", "side_by_side"]
+__all__ = ["adam", "aligned_empty", "cut", "sgd", "side_by_side"]
 
 PIECE = 65_536
 """Elements in a piece, about: 256 KiB of each array in float32."""
@@ -74,53 +74,41 @@ def _scratch(count: int, dtype: np.dtype[Any], number: int = 0) -> Array:
     return buffer[:count]
 
 
-def _over_pieces(
+@lru_cache(maxsize=256)
+def _cuts(size: int) -> list[slice]:
+    """Where an array of this size is cut into equal pieces of about ``PIECE`` elements, at cache lines."""
+    count = max(1, round(size / PIECE))
+    bounds = [size * i // count // CACHE_LINE * CACHE_LINE for i in range(count)]
+    return [slice(start, end) for start, end in pairwise([*bounds, size])]
+
+
+def cut(arrays: Sequence[Array]) -> list[Array]:
+    """Vectors that together hold all elements; views of the arrays that lie in C order, copies of others."""
+    if len(arrays) == 1 and arrays[0].ndim == 1 and arrays[0].size <= PIECE:
+        return list(arrays)
+    return [line[piece] for line in [array.reshape(-1) for array in arrays] for piece in _cuts(line.size)]
+
+
+def _for_each(
     update: Callable[..., None],
     parameters: Sequence[Array],
     gradients: Sequence[Array],
     states: Sequence[tuple[Array, ...]],
 ) -> None:
-    """Call ``update(parameter, gradient, *state)`` on every piece of all arrays."""
-    if len(parameters) == 1 and parameters[0].ndim == 1 and parameters[0].size <= PIECE:
+    """Call ``update(parameter, gradient, *state)`` for all pieces, on several threads if there is much to do."""
+    if len(parameters) == 1:
         update(parameters[0], gradients[0], *states[0])
         return
-    total = 0
-    pieces: list[tuple[Array, ...]] = []
-    for parameter, gradient, state in zip(parameters, gradients, states, strict=True):
-        size = parameter.size
-        total += size
-        arrays = (parameter, gradient, *state)
-        if not all(array.flags.c_contiguous for array in (parameter, *state)):
-            # Its elements cannot be had as one line without a copy, so go through the first axis.
-            for row in range(len(parameter)) if parameter.ndim else ():
-                pieces.extend(_row_pieces(tuple(array[row] for array in arrays)))
-            continue
-        lines = tuple(array.reshape(-1) for array in arrays)
-        count = max(1, round(size / PIECE))
-        bounds = [size * i // count for i in range(count + 1)]
-        pieces.extend([tuple([line[start:end] for line in lines]) for start, end in pairwise(bounds)])
 
-    def work(queue: Iterable[tuple[Array, ...]]) -> None:
-        for piece in queue:
-            update(*piece)
+    def work(queue: Iterable[tuple[Array, Array, tuple[Array, ...]]]) -> None:
+        for parameter, gradient, state in queue:
+            update(parameter, gradient, *state)
 
-    threads = get_num_threads() if total >= SHARED_FROM else 1
-    if threads > 1:
-        run_in_threads(work, pieces, threads)
+    pieces = list(zip(parameters, gradients, states, strict=True))
+    if sum([parameter.size for parameter in parameters]) >= SHARED_FROM:
+        run_in_threads(work, pieces, get_num_threads())
     else:
         work(pieces)
-
-
-def _row_pieces(arrays: tuple[Array, ...]) -> list[tuple[Array, ...]]:
-    """Pieces of arrays whose elements do not lie in one line: down to vectors, then cut."""
-    if arrays[0].ndim > 1:
-        return [
-            piece
-            for row in range(len(arrays[0]))
-            for piece in _row_pieces(tuple(array[row] for array in arrays))
-        ]
-    size = arrays[0].size
-    return [tuple(array[start : start + PIECE] for array in arrays) for start in range(0, size, PIECE)]
 
 
 @lru_cache(maxsize=256)
@@ -195,7 +183,7 @@ def adam(
             multiply(p, shrink, p)
         subtract(p, t, p)
 
-    _over_pieces(update, parameters, gradients, states)
+    _for_each(update, parameters, gradients, states)
 
 
 def sgd(
@@ -243,4 +231,4 @@ def sgd(
             np.multiply(g, rate, t)
         np.subtract(p, t, p)
 
-    _over_pieces(update, parameters, gradients, states)
+    _for_each(update, parameters, gradients, states)

@@ -302,6 +302,14 @@ class Backend:
         """Copies laid out as this backend's kernels like them best; optimizers keep parameters and state in such."""
         return [self.asarray(array, copy=True) for array in arrays]
 
+    def pieces(self, arrays: Sequence[Array]) -> list[Array]:
+        """Views that together hold all elements, cut as update rules like them best; by default the arrays themselves.
+
+        Arrays of the same shapes are cut at the same places. Where the arrays are what :meth:`own_copies` gave,
+        writing into the pieces writes into them; pieces of other arrays are only read.
+        """
+        return list(arrays)
+
     def to_host(self, array: Array) -> Any:
         """A NumPy array with the same values; it may share memory where the array lives on the host already."""
         return self.namespace.asarray(array)

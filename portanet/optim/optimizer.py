@@ -47,20 +47,23 @@ class _Bucket:
         small = [i for i, tensor in enumerate(tensors) if tensor.size <= SMALL]
         self.packed = small if self.backend.writable and len(small) > 1 else []
         self.alone = [i for i in range(len(tensors)) if i not in set(self.packed)]
-        self.parameters: list[Array] = []
-        self.parameter_states: list[tuple[Array, ...]] = []
+        whole: list[Array] = []
+        whole_states: list[list[Array]] = [[] for _ in slots]
         if self.packed:
-            self._pack()
+            self._pack(whole, whole_states)
         if self.backend.writable:
             self._take_over()
         for i in self.alone:
-            tensor = tensors[i]
-            self.parameters.append(tensor._data)
-            self.parameter_states.append(tuple(states[i][slot] for slot in slots))
+            whole.append(tensors[i]._data)
+            for slot, kept in zip(slots, whole_states, strict=True):
+                kept.append(states[i][slot])
+        self.parameters = self.backend.pieces(whole)
+        columns = [self.backend.pieces(kept) for kept in whole_states]
+        self.parameter_states = list(zip(*columns, strict=True)) if columns else [()] * len(self.parameters)
         self.arrays = [tensor._data for tensor in tensors]
         self.versions = [tensor._version for tensor in tensors if tensor._version is not None]
 
-    def _pack(self) -> None:
+    def _pack(self, whole: list[Array], whole_states: list[list[Array]]) -> None:
         """Move the small parameters and their state into flat buffers, of which they become views."""
         xp = self.xp
         members = [self.tensors[i] for i in self.packed]
@@ -76,8 +79,9 @@ class _Bucket:
             for slot, buffer in zip(self.slots, flat_state, strict=True):
                 self.states[i][slot] = xp.reshape(buffer[start:end], shape)
             start = end
-        self.parameters.append(flat)
-        self.parameter_states.append(tuple(flat_state))
+        whole.append(flat)
+        for kept, buffer in zip(whole_states, flat_state, strict=True):
+            kept.append(buffer)
 
     def _take_over(self) -> None:
         """Move the large parameters and their state into arrays that are nobody else's."""
@@ -90,19 +94,20 @@ class _Bucket:
                 self.states[i][slot] = array
 
     def gradients(self) -> list[Array] | None:
-        """The gradients in the order of the arrays; None if a parameter has none, or was given another array."""
+        """The gradients, cut as the arrays are; None if a parameter has none, or was given another array."""
         found = []
         for tensor, array in zip(self.tensors, self.arrays, strict=True):
             gradient = tensor._grad
             if gradient is None or tensor._data is not array:
                 return None
             found.append(gradient._data)
-        if not self.packed:
-            return found
-        if not self.alone:
-            return [self.xp.concat(found, axis=None)]
-        together = self.xp.concat([found[i] for i in self.packed], axis=None)
-        return [together, *(found[i] for i in self.alone)]
+        if self.packed:
+            if not self.alone:
+                found = [self.xp.concat(found, axis=None)]
+            else:
+                together = self.xp.concat([found[i] for i in self.packed], axis=None)
+                found = [together, *[found[i] for i in self.alone]]
+        return self.backend.pieces(found)
 
     def update(self, rule: Rule, gradients: list[Array], options: Mapping[str, Any]) -> None:
         """Run the rule once over everything, and let the tensors know that they were written to."""
