@@ -159,6 +159,15 @@ PEERS: dict[Op, Callable[..., Any]] = {
     reductions.sum: reduced(torch.sum),
     reductions.var: spread(torch.var),
 }
+SUMS_OF_PRODUCTS = {
+    layers.linear,
+    linear_algebra.matmul,
+    linear_algebra.tensordot,
+    linear_algebra.vecdot,
+    reductions.mean,
+    reductions.sum,
+}
+"""Their terms may cancel, so the same of the absolute values says how large an error is."""
 NO_GRADIENT_IN_TORCH: dict[Op, tuple[int, ...]] = {
     losses.binary_cross_entropy: (2,),
     losses.binary_cross_entropy_with_logits: (2, 3),
@@ -228,15 +237,22 @@ def compare(op: Op, number: int, sample: Sample, dtype: str, rng: Any) -> None:
     for i in wanted:
         theirs[i].requires_grad_()
         ours[i] = pn.Tensor(ours[i], requires_grad=True)
-    expected = PEERS[op](*theirs, **{name: in_torch(value) for name, value in options.items()})
+    for_torch = {name: in_torch(value) for name, value in options.items()}
+    expected = PEERS[op](*theirs, **for_torch)
     lifted = {name: getattr(pn, dtype) if name == "dtype" else in_portanet(v) for name, v in options.items()}
     found = call(op, ours, lifted)
-    assert_near(found, expected, note)
+    size = 0.0
+    if op in SUMS_OF_PRODUCTS and expected.numel():
+        sizes = [in_torch(np.abs(o)) if is_float(o) else in_torch(o) for o in operands]
+        size = float(PEERS[op](*sizes, **for_torch).max())
+    assert_near(found, expected, note, scale=size)
     if not expected.requires_grad:
         assert not found.requires_grad
         return
     cotangent = np.asarray(rng.normal(size=found.shape)).astype(dtype)
     gradients = pn.grad(found, [ours[i] for i in wanted], pn.asarray(cotangent))
     truth = torch.autograd.grad(expected, [theirs[i] for i in wanted], torch.from_numpy(cotangent))
+    # The gradient of an operand that was broadcast is a sum, too: all of them together are one vector, with one size.
+    size = max((float(true.abs().max()) for true in truth if true.numel()), default=0.0)
     for i, gradient, true in zip(wanted, gradients, truth, strict=True):
-        assert_near(gradient, true, f"{note}, gradient of operand {i + 1}")
+        assert_near(gradient, true, f"{note}, gradient of operand {i + 1}", scale=size)
