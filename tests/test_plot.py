@@ -214,7 +214,8 @@ def test_a_class_without_a_name_is_refused(rng: np.random.Generator) -> None:
 
 def test_regions_boundary_and_rings_show_what_a_model_says(backend: str, rng: np.random.Generator) -> None:
     x, y = some_points(rng, count=60)
-    weight, offset = rng.normal(size=2).astype(np.float32), np.float32(rng.normal() / 4)
+    weight = rng.normal(size=2).astype(np.float32)
+    offset = -np.mean(x, axis=0) @ weight  # so that the boundary goes through the middle of the points
     axes = plot.decision_regions(
         lambda points: points @ pn.asarray(weight) + float(offset),
         pn.asarray(x),
