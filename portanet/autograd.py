@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from portanet.errors import GradientError
-from portanet.tensor import Tensor, another, run_backward, wrap
+from portanet.tensor import Tensor, run_backward, shown
 
 __all__ = ["grad"]
 
@@ -86,7 +86,5 @@ def grad(
             raise GradientError(
                 f"inputs: no output depends on number {i + 1}. Pass allow_unused=True to get None for it."
             )
-        if gradient is not None:
-            gradient = another(gradient) if isinstance(gradient, Tensor) else wrap(gradient)
-        gradients.append(gradient)
+        gradients.append(None if gradient is None else shown(gradient))
     return tuple(gradients)

@@ -4,6 +4,11 @@ Each result of a recorded op has a :class:`Node`; each Tensor that wants a gradi
 :class:`Leaf`. Both carry an ``order``, a number that grows with time, so every consumer of a result is newer
 than the result. The walk takes the newest pending node first: when a node's turn comes, all that flows into
 it has arrived. No recursion, no sorting pass.
+
+The cotangent ``c`` of a value ``z`` is what makes ``Re(sum(c * dz))`` the change of the output. So the rule of a
+holomorphic function reads as in real numbers, without a conjugate: ``z * w`` gives ``c * w``. The gradient in
+PyTorch's convention, which users see, is the conjugate of the cotangent; it is taken where cotangents come in and go
+out: of the first ones, of hooks, and of the leaves.
 """
 
 from __future__ import annotations
@@ -107,11 +112,12 @@ class HookHandle:
 class Leaf:
     """Where gradients of one Tensor arrive that was not computed from others: an end of the walk."""
 
-    __slots__ = ("hooks", "order", "tensor")
+    __slots__ = ("hooks", "is_complex", "order", "tensor")
     is_leaf = True
 
     def __init__(self, tensor: Any) -> None:
         self.tensor = weakref.ref(tensor)
+        self.is_complex: bool = tensor.dtype.kind == "complex floating"
         self.order = _next_order()
         self.hooks: dict[float, Any] | None = None
 
@@ -180,11 +186,19 @@ def unbroadcast(xp: Namespace, cotangent: Array, shape: tuple[int, ...]) -> Arra
     return xp.reshape(cotangent, shape)
 
 
+def in_dtype(xp: Namespace, cotangent: Array, dtype: Any) -> Array:
+    """A cotangent in the data type of its operand; of a complex one, a real operand gets the real part."""
+    if xp.isdtype(cotangent.dtype, "complex floating") and not xp.isdtype(dtype, "complex floating"):
+        cotangent = xp.real(cotangent)
+    return xp.astype(cotangent, dtype, copy=False)
+
+
 def walk_back(
     seeds: Iterable[tuple[Node | Leaf, Array]],
     *,
     keep: bool,
     wrap: Callable[[Array], Any],
+    show: Callable[[Array], Any],
     unwrap: Callable[[Any, Array], Array],
     targets: frozenset[int] | None = None,
     rerun: Callable[[Node], tuple[Namespace, Any, tuple[Vjp | None, ...]]] | None = None,
@@ -198,7 +212,9 @@ def walk_back(
     keep
         Keep closures for a further pass; otherwise each node is freed as it is passed.
     wrap
-        From a cotangent to the Tensor, of its own each time, that a hook or ``.grad`` gets.
+        From the cotangent of a real leaf to the Tensor, of its own each time, that ``.grad`` gets.
+    show
+        The same for any cotangent, for hooks and complex leaves: to the gradient, which is its conjugate.
     unwrap
         From what a hook returned, and the cotangent that it replaces, to the new cotangent; raises if they do
         not match.
@@ -235,7 +251,7 @@ def walk_back(
             break
         cotangent = cotangents.pop(node)
         if node.hooks:
-            cotangent = _run_hooks(node.hooks, cotangent, wrap, unwrap)
+            cotangent = _run_hooks(node.hooks, cotangent, show, unwrap)
         if targets is not None and node.order in targets:
             wanted[node.order] = cotangent
             if node.order == oldest_wanted:
@@ -260,7 +276,7 @@ def walk_back(
                 if contribution.shape != operand.shape:
                     contribution = unbroadcast(xp, contribution, operand.shape)
                 if contribution.dtype is not operand.dtype and contribution.dtype != operand.dtype:
-                    contribution = xp.astype(contribution, operand.dtype)
+                    contribution = in_dtype(xp, contribution, operand.dtype)
             if parent.is_leaf:
                 leaves[parent] = leaves[parent] + contribution if parent in leaves else contribution
             elif parent in cotangents:
@@ -273,14 +289,14 @@ def walk_back(
 
     for leaf, cotangent in leaves.items():
         if leaf.hooks:
-            leaves[leaf] = cotangent = _run_hooks(leaf.hooks, cotangent, wrap, unwrap)
+            leaves[leaf] = cotangent = _run_hooks(leaf.hooks, cotangent, show, unwrap)
         if targets is not None and leaf.order in targets:
             wanted[leaf.order] = cotangent
     if targets is None:
         for leaf, cotangent in leaves.items():
             tensor = leaf.tensor()
             if tensor is not None:
-                gradient = wrap(cotangent)
+                gradient = show(cotangent) if leaf.is_complex else wrap(cotangent)
                 tensor._grad = gradient if tensor._grad is None else tensor._grad + gradient
     return wanted
 
@@ -288,12 +304,12 @@ def walk_back(
 def _run_hooks(
     hooks: dict[float, Any],
     cotangent: Array,
-    wrap: Callable[[Array], Any],
+    show: Callable[[Array], Any],
     unwrap: Callable[[Any, Array], Array],
 ) -> Array:
     for key in sorted(hooks):
         hook = hooks.get(key)  # a hook may remove another one
-        replaced = None if hook is None else hook(wrap(cotangent))
+        replaced = None if hook is None else hook(show(cotangent))
         if replaced is not None:
             cotangent = unwrap(replaced, cotangent)
     return cotangent

@@ -46,12 +46,19 @@ Self = TypeVar("Self", bound="Tensor")
 RECORDED_OPS: dict[Op, Callable[..., Any]] = {}
 """The Tensor function of each op; a higher-order backward pass finds it here."""
 
+API_VERSIONS = ("2021.12", "2022.12", "2023.12", "2024.12", "2025.12")
+"""The revisions of the standard whose functions are here; each contains those before it."""
+
 _OPERAND_ANNOTATIONS = ("Array", "Array | None")
 _allocate = object.__new__
 
 
 def lift(
-    op: Callable[Concatenate[Any, P], OpResult], *, aliases: bool = False, converts: bool = False
+    op: Callable[Concatenate[Any, P], OpResult],
+    *,
+    aliases: bool = False,
+    converts: bool = False,
+    positional: bool = False,
 ) -> Callable[P, Any]:
     """Make a Tensor function of an op.
 
@@ -67,6 +74,8 @@ def lift(
         Whether the result may share memory with the first operand, and so shares its version.
     converts : bool
         Whether the op itself decides what a Python scalar does to the data type.
+    positional : bool
+        Whether the options before the star are given by position, as the standard has it for a few functions.
     """
     if op in RECORDED_OPS:
         return RECORDED_OPS[op]
@@ -157,28 +166,13 @@ def lift(
             tensor._node = None
         return tensor
 
+    if positional:
+        parameters = [
+            p.replace(kind=p.POSITIONAL_ONLY) if p.kind == p.POSITIONAL_OR_KEYWORD else p for p in parameters
+        ]
     update_wrapper(function, op)
     function.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     RECORDED_OPS[op] = function
-    return function
-
-
-def lift_sequence(op: Callable[..., OpResult]) -> Callable[..., Any]:
-    """Like :func:`lift`, for an op over any number of arrays: the function takes them as one sequence."""
-    if op in RECORDED_OPS:
-        return RECORDED_OPS[op]
-    variadic = lift(op)
-
-    def function(arrays: Sequence[Array], /, **options: Any) -> Any:
-        arrays = tuple(arrays)
-        if not arrays:
-            raise ShapeError(f"{op.__name__}: arrays must hold at least one array, got none.")
-        return variadic(*arrays, **options)
-
-    update_wrapper(function, op)
-    old = list(inspect.signature(op).parameters.values())
-    arrays = inspect.Parameter("arrays", inspect.Parameter.POSITIONAL_ONLY)
-    function.__signature__ = inspect.Signature([arrays, *old[2:]])  # type: ignore[attr-defined]
     return function
 
 
@@ -295,6 +289,7 @@ def run_backward(
         check_same_place("backward", (output._data, cotangent._data))
         if cotangent.dtype != output.dtype:
             cotangent = cotangent.astype(output.dtype)
+        cotangent = conjugate(cotangent)
         seeds.append((output._node, cotangent if create_graph else cotangent._data))
     if create_graph:
         with enable_grad():
@@ -302,11 +297,12 @@ def run_backward(
                 seeds,
                 keep=retain_graph,
                 wrap=another,
+                show=shown,
                 unwrap=_checked_gradient,
                 targets=targets,
                 rerun=_run_on_tensors,
             )
-    return walk_back(seeds, keep=retain_graph, wrap=wrap, unwrap=_checked_array, targets=targets)
+    return walk_back(seeds, keep=retain_graph, wrap=wrap, show=shown, unwrap=_checked_array, targets=targets)
 
 
 def _unit(output: Tensor, as_tensor: bool) -> Any:
@@ -316,6 +312,11 @@ def _unit(output: Tensor, as_tensor: bool) -> Any:
     place = (backend, output._data.dtype, output._data.shape, backend.device_of(output._data))
     one = _units.get(place)
     if one is None:
+        if output.dtype.kind == "complex floating":
+            raise GradientError(
+                "backward: gradient may be left out for a real number only, this one is complex. "
+                "Pass gradient=, or differentiate its real part or its absolute value."
+            )
         one = backend.namespace.ones_like(output._data)
         if _frozen(one):
             _units[place] = one
@@ -342,8 +343,21 @@ def another(tensor: Tensor) -> Tensor:
     return twin
 
 
+def conjugate(x: Tensor) -> Tensor:
+    """The conjugate of complex numbers; real ones as they are."""
+    if x.dtype.kind != "complex floating":
+        return x
+    return lift(elementwise.conj)(x)  # type: ignore[no-any-return]
+
+
+def shown(cotangent: Any) -> Tensor:
+    """The gradient that belongs to a cotangent, as a Tensor of its own: its conjugate, as in PyTorch."""
+    tensor = another(cotangent) if isinstance(cotangent, Tensor) else wrap(cotangent)
+    return conjugate(tensor)
+
+
 def _checked_gradient(replaced: Any, gradient: Any) -> Tensor:
-    """What a hook returned, if it can stand for the gradient.
+    """The cotangent for what a hook returned, if that can stand for the gradient.
 
     Raises
     ------
@@ -364,7 +378,7 @@ def _checked_gradient(replaced: Any, gradient: Any) -> Tensor:
             f"hook: expected a gradient of type {gradient.dtype.name}, got {replaced.dtype.name}. "
             f"Convert it with portanet.astype(g, portanet.{gradient.dtype.name})."
         )
-    return replaced
+    return conjugate(replaced)
 
 
 def _checked_array(replaced: Any, gradient: Array) -> Array:
@@ -542,9 +556,9 @@ class Tensor:
         if not requires_grad:
             self._node = None
         elif self._node is None:
-            if not self.dtype.is_floating:
+            if not self.dtype.is_differentiable:
                 raise DTypeError(
-                    f"requires_grad: only real floating-point Tensors have gradients, this one is {self.dtype.name}. "
+                    f"requires_grad: only floating-point Tensors have gradients, this one is {self.dtype.name}. "
                     "Convert it first: portanet.astype(x, portanet.float32)."
                 )
             self._node = Leaf(self)
@@ -600,7 +614,8 @@ class Tensor:
         """
         keep = create_graph if retain_graph is None else retain_graph
         if gradient is None and not create_graph and not self._data.shape and self._node is not None:
-            walk_back(((self._node, _unit(self, False)),), keep=keep, wrap=wrap, unwrap=_checked_array)
+            seeds = ((self._node, _unit(self, False)),)
+            walk_back(seeds, keep=keep, wrap=wrap, show=shown, unwrap=_checked_array)
             return
         run_backward([self], [gradient], retain_graph=keep, create_graph=create_graph)
 
@@ -688,15 +703,27 @@ class Tensor:
             return host.astype(dtype)
         return host.copy() if copy else host
 
-    def __dlpack__(self, **options: Any) -> Any:
+    def __dlpack__(
+        self,
+        *,
+        stream: Any = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[Any, int] | None = None,
+        copy: builtins.bool | None = None,
+    ) -> Any:
         if self._node is not None:
             raise GradientError("__dlpack__: this Tensor requires a gradient. Use .detach() first.")
-        return self._data.__dlpack__(**options)
+        given = {"stream": stream, "max_version": max_version, "dl_device": dl_device, "copy": copy}
+        return self._data.__dlpack__(**{name: value for name, value in given.items() if value is not None})
 
     def __dlpack_device__(self) -> Any:
         return self._data.__dlpack_device__()
 
     def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+        if api_version not in (None, *API_VERSIONS):
+            raise ValueError(
+                f"api_version: portanet follows revision {API_VERSIONS[-1]} of the standard, got {api_version!r}."
+            )
         return sys.modules["portanet"]
 
     def item(self) -> Scalar:
@@ -853,6 +880,8 @@ class Tensor:
     __and__, __rand__, __iand__ = _binary(elementwise.bitwise_and)
     __or__, __ror__, __ior__ = _binary(elementwise.bitwise_or)
     __xor__, __rxor__, __ixor__ = _binary(elementwise.bitwise_xor)
+    __lshift__, __rlshift__, __ilshift__ = _binary(elementwise.bitwise_left_shift)
+    __rshift__, __rrshift__, __irshift__ = _binary(elementwise.bitwise_right_shift)
     lift(elementwise.divide, converts=True)
     __truediv__, __rtruediv__, __itruediv__ = _binary(elementwise.divide)
     __lt__ = _binary(elementwise.less)[0]
@@ -893,7 +922,7 @@ class Tensor:
     mm = matmul = lift(linear_algebra.matmul)
     squeeze = lift(manipulation.squeeze, aliases=True)
     expand_dims = lift(manipulation.expand_dims, aliases=True)
-    astype = lift(manipulation.astype, aliases=True)
+    astype = lift(manipulation.astype, aliases=True, positional=True)
 
     def reshape(self, *shape: Any) -> Tensor:
         """The same values in another shape, given as numbers or as one tuple."""

@@ -13,9 +13,11 @@ from typing import Any, NamedTuple
 
 from portanet.autograd import grad
 from portanet.backend import backend_of
-from portanet.dtypes import float64
+from portanet.dtypes import complex128, float64
 from portanet.errors import DTypeError, GradcheckError, OptionError
 from portanet.functions.creation import zeros_like
+from portanet.functions.elementwise import conj, real
+from portanet.functions.manipulation import astype
 from portanet.functions.reductions import sum as sum_of
 from portanet.random import Generator, normal
 from portanet.tensor import Tensor, asarray
@@ -45,8 +47,8 @@ def gradcheck(
     function : callable
         Takes the inputs and returns a Tensor, or a tuple or list of Tensors; the same ones for the same inputs.
     inputs : Tensor, or sequence
-        What the function takes. Each floating-point Tensor or array must be float64 and is checked; anything else is
-        handed through. Keep them away from kinks by much more than ``eps``.
+        What the function takes. Each floating-point Tensor or array must be float64 or complex128 and is checked;
+        anything else is handed through. Keep them away from kinks by much more than ``eps``.
     eps : float
         The step of the finite differences, for inputs of magnitude 1.
     rtol, atol : float
@@ -67,7 +69,7 @@ def gradcheck(
         If the two values disagree, or no output depends on an input. It prints the inputs, the direction, the cotangent
         and both values.
     DTypeError
-        If a floating-point input is not float64, or there is none.
+        If a floating-point input is neither float64 nor complex128, or there is none.
 
     Examples
     --------
@@ -272,10 +274,11 @@ def _admit(inputs: Any) -> list[Any]:
     for i, value in enumerate(values):
         if not isinstance(value, Tensor) and backend_of(value) is not None:
             values[i] = value = asarray(value)
-        if _is_floating(value) and value.dtype != float64:
+        if _is_floating(value) and value.dtype not in (float64, complex128):
+            wider = "float64" if value.dtype.is_floating else "complex128"
             raise DTypeError(
-                f"inputs: number {i + 1} is {value.dtype.name}; finite differences need float64. Convert it with "
-                "portanet.astype(x, portanet.float64)."
+                f"inputs: number {i + 1} is {value.dtype.name}; finite differences need {wider}. Convert it with "
+                f"portanet.astype(x, portanet.{wider})."
             )
     if not any(_is_floating(value) for value in values):
         raise DTypeError(
@@ -324,11 +327,17 @@ def _gradients(
 
 
 def _normal_like(x: Tensor, generator: Generator) -> Tensor:
-    return normal(x.shape, dtype=x.dtype, device=x.device, generator=generator)
+    if x.dtype.is_floating:
+        return normal(x.shape, dtype=x.dtype, device=x.device, generator=generator)
+    parts = [normal(x.shape, dtype=float64, device=x.device, generator=generator) for _ in range(2)]
+    result: Tensor = astype(parts[0], x.dtype) + astype(parts[1], x.dtype) * 1j
+    return result
 
 
 def _dot(left: Sequence[Tensor], right: Sequence[Tensor]) -> float:
-    """The inner product of two lists of Tensors."""
-    return math.fsum(
-        float(sum_of(one.detach() * other.detach())) for one, other in zip(left, right, strict=True)
-    )
+    """The inner product of two lists of Tensors; of complex ones the real part."""
+    return math.fsum(_product(one.detach(), other.detach()) for one, other in zip(left, right, strict=True))
+
+
+def _product(one: Tensor, other: Tensor) -> float:
+    return float(sum_of(one * other if one.dtype.is_floating else real(conj(one) * other)))

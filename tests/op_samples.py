@@ -9,8 +9,6 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,30 +17,32 @@ import portanet.ops
 from portanet.ops import elementwise, indexing, layers, linear_algebra, losses, manipulation, reductions
 from portanet.protocols import Op
 from tests import op_references as references
+from tests.sampling import (
+    PAIRS,
+    Sample,
+    apart,
+    away_from_zero,
+    between,
+    binary,
+    booleans,
+    complex_normal,
+    given,
+    integers,
+    joined,
+    keyed,
+    lost,
+    matrices,
+    moved,
+    normal,
+    probabilities,
+    reduced,
+    replaced,
+    shifted,
+    unary,
+    within,
+)
 
 __all__ = ["SAMPLES", "WITHOUT_GRADIENT", "Sample", "all_ops"]
-
-Draw = Callable[[Any], Any]
-"""Makes one operand from a random generator: a NumPy array, a Python number or None."""
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Operands and options of one call."""
-
-    draws: tuple[Draw, ...]
-    options: dict[str, Any] = field(default_factory=dict)
-    reference: Callable[..., Any] | None = None
-    constant: tuple[int, ...] = ()
-    """Floating-point operands that have no gradient by definition."""
-
-    def operands(self, rng: Any) -> list[Any]:
-        drawn = [draw(rng) for draw in self.draws]
-        return [np.asarray(value) if isinstance(value, np.generic) else value for value in drawn]
-
-    def expected(self, operands: list[Any]) -> Any:
-        """What NumPy, or a formula written in NumPy, gives."""
-        return self.reference(*operands, **self.options)
 
 
 def all_ops() -> dict[Op, str]:
@@ -55,140 +55,6 @@ def all_ops() -> dict[Op, str]:
             if inspect.isfunction(op) and inspect.signature(op).return_annotation == "OpResult":
                 found[op] = info.name
     return found
-
-
-def normal(*shape: int) -> Draw:
-    return lambda rng: np.asarray(rng.normal(size=shape))
-
-
-def between(low: float, high: float, *shape: int) -> Draw:
-    return lambda rng: np.asarray(rng.uniform(low, high, size=shape))
-
-
-def away_from_zero(*shape: int) -> Draw:
-    """Between 0.4 and 2, of either sign."""
-    return lambda rng: rng.uniform(0.4, 2.0, size=shape) * rng.choice([-1.0, 1.0], size=shape)
-
-
-def apart(*shape: int, shift: float = 0.0) -> Draw:
-    """In random order, none nearer than 0.3 to another nor 0.15 to zero; with ``shift=0.2`` nor to any without it."""
-
-    def draw(rng: Any) -> Any:
-        count = int(np.prod(shape))
-        places = rng.permutation(count) - count // 2 + 0.5
-        return (places * 0.4 + shift + rng.uniform(-0.05, 0.05, size=count)).reshape(shape)
-
-    return draw
-
-
-def probabilities(*shape: int) -> Draw:
-    return between(0.1, 0.9, *shape)
-
-
-def integers(low: int, high: int, *shape: int, dtype: str = "int64") -> Draw:
-    return lambda rng: np.asarray(rng.integers(low, high, size=shape)).astype(dtype)
-
-
-def booleans(*shape: int) -> Draw:
-    return lambda rng: np.asarray(rng.integers(0, 2, size=shape)).astype(bool)
-
-
-def given(value: Any) -> Draw:
-    return lambda rng: value
-
-
-SHAPES = ((2, 3), (), (0, 2))
-PAIRS = (
-    ((2, 3), (2, 3)),
-    ((2, 3), (3,)),
-    ((2, 1), (1, 3)),
-    ((), (2, 3)),
-    ((3, 1), (2, 1, 4)),
-    ((3,), (0, 3)),
-    ((2, 0), (1, 1)),
-    ((1,), ()),
-)
-
-
-def unary(reference: Any, draw: Callable[..., Draw], *shapes: tuple[int, ...]) -> list[Sample]:
-    return [Sample((draw(*shape),), reference=reference) for shape in shapes or SHAPES]
-
-
-def binary(
-    reference: Any, x: Callable[..., Draw], y: Callable[..., Draw], numbers: tuple[float, ...] = (2.5,)
-) -> list[Sample]:
-    samples = [Sample((x(*left), y(*right)), reference=reference) for left, right in PAIRS]
-    samples += [Sample((x(2, 3), given(number)), reference=reference) for number in numbers]
-    samples += [Sample((given(number), y(2, 3)), reference=reference) for number in numbers if number > 0]
-    return samples
-
-
-def within(low: float, high: float) -> Callable[..., Draw]:
-    return lambda *shape: between(low, high, *shape)
-
-
-def shifted(*shape: int) -> Draw:
-    return apart(*shape, shift=0.2)
-
-
-def reduced(
-    reference: Any, draw: Callable[..., Draw] = normal, empty: bool = True, **options: Any
-) -> list[Sample]:
-    """A reduction over one, several and all axes. ``empty``: whether it is defined over no elements at all."""
-    calls: list[tuple[tuple[int, ...], dict[str, Any]]] = [
-        ((2, 3, 4), {}),
-        ((2, 3, 4), {"axis": 1}),
-        ((2, 3, 4), {"axis": -1, "keepdims": True}),
-        ((2, 3, 4), {"axis": (0, 2)}),
-        ((2, 3, 4), {"axis": (-1, 0), "keepdims": True}),
-        ((2, 3, 4), {"axis": (2, -2)}),
-        ((2, 3), {"keepdims": True}),
-        ((2, 1, 3), {"axis": 1}),
-        ((), {}),
-        ((3, 0), {"axis": 0}),
-        ((0, 3, 2), {"axis": (1, -1), "keepdims": True}),
-    ]
-    if empty:
-        calls += [((0, 3), {}), ((0, 3), {"axis": 0}), ((2, 0, 3), {"axis": (1, 2), "keepdims": True})]
-    return [
-        Sample((draw(*shape),), {**chosen, **options}, reference)
-        for shape, chosen in calls
-        if len(shape) or not options.get("correction")
-    ]
-
-
-def keyed(shape: tuple[int, ...], *keys: Any) -> list[Sample]:
-    return [Sample((normal(*shape),), {"key": key}, references.getitem) for key in keys]
-
-
-def replaced(shape: tuple[int, ...], key: Any, value: tuple[int, ...]) -> Sample:
-    return Sample((normal(*shape), normal(*value)), {"key": key}, references.setitem)
-
-
-def matrices(
-    reference: Any, *shapes: tuple[tuple[int, ...], tuple[int, ...]], **options: Any
-) -> list[Sample]:
-    return [Sample((normal(*left), normal(*right)), options, reference) for left, right in shapes]
-
-
-def moved(op: Any, shape: tuple[int, ...], *calls: dict[str, Any]) -> list[Sample]:
-    return [Sample((normal(*shape),), options, op) for options in calls]
-
-
-def joined(reference: Any, *calls: tuple[tuple[tuple[int, ...], ...], int | None]) -> list[Sample]:
-    return [
-        Sample(tuple(normal(*shape) for shape in shapes), {"axis": axis}, reference) for shapes, axis in calls
-    ]
-
-
-def lost(
-    reference: Any, draws: tuple[Draw, ...], constant: tuple[int, ...] = (), **options: Any
-) -> list[Sample]:
-    """A loss with each reduction."""
-    return [
-        Sample(draws, {**options, "reduction": reduction}, reference, constant)
-        for reduction in ("none", "mean", "sum")
-    ]
 
 
 NO_WEIGHT = given(None)
@@ -221,15 +87,23 @@ SAMPLES: dict[Op, list[Sample]] = {
             (normal(), given(-9.0), given(9.0)),
         ]
     ],
+    elementwise.conj: [*unary(np.conj, normal), *unary(np.conj, complex_normal)],
+    elementwise.copysign: [
+        Sample((away_from_zero(*left), away_from_zero(*right)), reference=np.copysign, constant=(1,))
+        for left, right in PAIRS
+    ],
     elementwise.cos: unary(np.cos, normal),
     elementwise.cosh: unary(np.cosh, normal),
     elementwise.divide: binary(np.divide, normal, away_from_zero, (2.5, 2)),
     elementwise.exp: unary(np.exp, normal),
     elementwise.expm1: unary(np.expm1, normal),
+    elementwise.hypot: binary(np.hypot, away_from_zero, away_from_zero),
+    elementwise.imag: unary(np.imag, complex_normal),
     elementwise.log: unary(np.log, within(0.3, 3)),
     elementwise.log10: unary(np.log10, within(0.3, 3)),
     elementwise.log1p: unary(np.log1p, within(-0.7, 3)),
     elementwise.log2: unary(np.log2, within(0.3, 3)),
+    elementwise.logaddexp: binary(np.logaddexp, normal, normal),
     elementwise.maximum: binary(np.maximum, apart, shifted, (0.0,)),
     elementwise.minimum: binary(np.minimum, apart, shifted, (0.0,)),
     elementwise.multiply: binary(np.multiply, normal, normal, (2.5, -3)),
@@ -245,6 +119,7 @@ SAMPLES: dict[Op, list[Sample]] = {
         Sample((away_from_zero(2, 3), given(np.asarray([0.0, 1.0, 2.0]))), reference=np.pow, constant=(1,)),
         Sample((given(np.zeros(3)), given(np.asarray([1.0, 2.0, 3.0]))), reference=np.pow, constant=(1,)),
     ],
+    elementwise.real: [*unary(np.real, normal), *unary(np.real, complex_normal)],
     elementwise.reciprocal: unary(np.reciprocal, away_from_zero),
     elementwise.remainder: binary(
         np.remainder,
@@ -624,6 +499,13 @@ def of_bits(reference: Any) -> list[Sample]:
     ]
 
 
+def shifted_bits(reference: Any) -> list[Sample]:
+    return [
+        Sample((integers(-99, 99, 2, 3), integers(0, 9, 3)), reference=reference),
+        Sample((integers(0, 99, 2, 3), given(2)), reference=reference),
+    ]
+
+
 def rounded(reference: Any) -> list[Sample]:
     return [
         Sample((lambda rng: rng.normal(size=(2, 3)) * 3,), reference=reference),
@@ -655,7 +537,9 @@ WITHOUT_GRADIENT: dict[Op, list[Sample]] = {
         Sample((booleans(2, 3),), reference=np.bitwise_invert),
         Sample((integers(0, 99, 4),), reference=np.bitwise_invert),
     ],
+    elementwise.bitwise_left_shift: shifted_bits(np.bitwise_left_shift),
     elementwise.bitwise_or: of_bits(np.bitwise_or),
+    elementwise.bitwise_right_shift: shifted_bits(np.bitwise_right_shift),
     elementwise.bitwise_xor: of_bits(np.bitwise_xor),
     elementwise.ceil: rounded(np.ceil),
     elementwise.equal: compared(np.equal),
@@ -676,9 +560,11 @@ WITHOUT_GRADIENT: dict[Op, list[Sample]] = {
     elementwise.logical_not: [Sample((booleans(2, 3),), reference=np.logical_not)],
     elementwise.logical_or: of_booleans(np.logical_or),
     elementwise.logical_xor: of_booleans(np.logical_xor),
+    elementwise.nextafter: [Sample((normal(2, 3), normal(3)), reference=np.nextafter)],
     elementwise.not_equal: compared(np.not_equal),
     elementwise.round: rounded(np.round),
     elementwise.sign: [Sample((given(np.asarray([-2.5, 0.0, 3.0])),), reference=np.sign), *rounded(np.sign)],
+    elementwise.signbit: [Sample((given(np.asarray([-2.5, -0.0, 0.0, 3.0])),), reference=np.signbit)],
     elementwise.trunc: rounded(np.trunc),
     reductions.all: asked(np.all),
     reductions.any: asked(np.any),

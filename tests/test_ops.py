@@ -92,7 +92,7 @@ def call(op: Op, operands: Any, options: dict[str, Any]) -> Any:
 
 
 def is_float(value: Any) -> bool:
-    return isinstance(value, np.ndarray) and value.dtype.kind == "f"
+    return isinstance(value, np.ndarray) and value.dtype.kind in "fc"
 
 
 def assert_close(found: Any, expected: Any, note: str, tolerance: float = 1e-12) -> None:
@@ -182,6 +182,12 @@ def test_raw_arrays_give_raw_arrays_of_the_same_library(op: Op, backend: str, rn
         assert_close(record.to_host(found), sample.expected(operands), note)
 
 
+def rounded(operand: Any) -> Any:
+    """What is left of an operand in single precision."""
+    single = "c8" if np.iscomplexobj(operand) else "f4"
+    return operand.astype(single).astype(operand.dtype)
+
+
 @pytest.mark.parametrize("op", SAMPLES, ids=by_name)
 def test_single_precision_stays_so(op: Op, eager: str, rng: Any) -> None:
     """Result and gradients, whatever Python numbers stand beside; nothing drifts to float64."""
@@ -189,19 +195,16 @@ def test_single_precision_stays_so(op: Op, eager: str, rng: Any) -> None:
         note = described(number, sample, operands)
         tensors: list[Any] = []
         for operand in operands:
+            narrow = pn.complex64 if np.iscomplexobj(operand) else pn.float32
             tensors.append(
-                pn.Tensor(operand, dtype=pn.float32, requires_grad=True)
-                if is_float(operand)
-                else lifted(operand)
+                pn.Tensor(operand, dtype=narrow, requires_grad=True) if is_float(operand) else lifted(operand)
             )
         options = options_of(sample)
         if "dtype" in options:
             options["dtype"] = pn.float32
         found = call(op, tensors, options)
-        assert found.dtype == pn.float32, note
-        expected = np.asarray(
-            sample.expected([o.astype("f4").astype("f8") if is_float(o) else o for o in operands])
-        )
+        expected = np.asarray(sample.expected([rounded(o) if is_float(o) else o for o in operands]))
+        assert found.dtype == (pn.complex64 if np.iscomplexobj(expected) else pn.float32), note
         scale = np.max(np.abs(expected), initial=1.0)
         np.testing.assert_allclose(
             found.detach().numpy(), expected, rtol=1e-5, atol=2e-6 * scale, err_msg=note
@@ -212,7 +215,7 @@ def test_single_precision_stays_so(op: Op, eager: str, rng: Any) -> None:
         for i, tensor in enumerate(tensors):
             if isinstance(tensor, pn.Tensor) and tensor.requires_grad and i not in sample.constant:
                 assert tensor.grad is not None, note
-                assert tensor.grad.dtype == pn.float32, note
+                assert tensor.grad.dtype == tensor.dtype, note
                 assert tensor.grad.shape == tensor.shape, note
 
 
@@ -256,6 +259,51 @@ def test_second_gradient(op: Op, eager: str, rng: Any) -> None:
         except Exception as error:
             error.add_note(described(number, sample, operands))
             raise
+
+
+# fmt: off
+COMPLEX = [
+    "abs", "acos", "acosh", "add", "asin", "asinh", "astype", "atan", "atanh", "broadcast_to", "concat", "conj", "cos",
+    "cosh", "divide", "exp", "expand_dims", "expm1", "flip", "getitem", "imag", "index_add", "log", "log10", "log1p",
+    "log2", "matmul", "matrix_transpose", "mean", "moveaxis", "multiply", "negative", "permute_dims", "positive", "pow",
+    "prod", "real", "reciprocal", "reshape", "roll", "setitem", "sin", "sinh", "sqrt", "square", "squeeze",
+    "stack", "subtract", "sum", "take", "take_along_axis", "tan", "tanh", "tensordot", "tril", "triu", "vecdot",
+    "where",
+]
+# fmt: on
+"""Ops that the standard defines for complex numbers, too."""
+
+
+@pytest.mark.parametrize("name", COMPLEX)
+def test_gradients_of_complex_numbers(name: str, eager: str, rng: Any) -> None:
+    """First and second, with every operand complex, and with complex and real ones mixed."""
+    op = next(op for op in EVERY_SAMPLE if op.__name__ == name)
+    generator = pn.random.Generator(int(rng.integers(2**63)))
+    for number, sample, operands in tried(op, eager, rng):
+        if "dtype" in sample.options or sample.constant:  # which names a real type, or is about a special real value
+            continue
+        floats = [i for i, operand in enumerate(operands) if is_float(operand)]
+        for chosen in (floats, floats[:1]):
+            turned = [
+                np.asarray(operand * np.exp(1j * rng.uniform(0.2, 1.2))) if i in chosen else operand
+                for i, operand in enumerate(operands)
+            ]
+            function, inputs = as_function(op, sample, turned)
+            try:
+                gradcheck(function, inputs, projections=1, generator=generator)
+                gradgradcheck(function, inputs, projections=1, generator=generator)
+            except Exception as error:
+                error.add_note(described(number, sample, turned))
+                raise
+
+
+def test_the_sign_of_complex_numbers_has_a_gradient(eager: str, rng: Any) -> None:
+    z = rng.normal(size=(2, 3)) + 1j * rng.normal(size=(2, 3))
+    assert gradcheck(pn.sign, z)
+    assert gradgradcheck(pn.sign, z)
+    zero = pn.Tensor([0j, 1j], requires_grad=True)
+    pn.real(pn.sign(zero)).sum().backward()
+    np.testing.assert_array_equal(zero.grad.numpy(), [0, 1])
 
 
 @pytest.mark.parametrize("op", WITHOUT_GRADIENT, ids=by_name)

@@ -17,10 +17,14 @@ __all__ = [
     "atanh",
     "bitwise_and",
     "bitwise_invert",
+    "bitwise_left_shift",
     "bitwise_or",
+    "bitwise_right_shift",
     "bitwise_xor",
     "ceil",
     "clip",
+    "conj",
+    "copysign",
     "cos",
     "cosh",
     "divide",
@@ -31,6 +35,8 @@ __all__ = [
     "floor_divide",
     "greater",
     "greater_equal",
+    "hypot",
+    "imag",
     "isfinite",
     "isinf",
     "isnan",
@@ -40,6 +46,7 @@ __all__ = [
     "log10",
     "log1p",
     "log2",
+    "logaddexp",
     "logical_and",
     "logical_not",
     "logical_or",
@@ -48,13 +55,16 @@ __all__ = [
     "minimum",
     "multiply",
     "negative",
+    "nextafter",
     "not_equal",
     "positive",
     "pow",
+    "real",
     "reciprocal",
     "remainder",
     "round",
     "sign",
+    "signbit",
     "sin",
     "sinh",
     "sqrt",
@@ -77,20 +87,26 @@ atan2 = lift(ops.atan2)
 atanh = lift(ops.atanh)
 bitwise_and = lift(ops.bitwise_and)
 bitwise_invert = lift(ops.bitwise_invert)
+bitwise_left_shift = lift(ops.bitwise_left_shift)
 bitwise_or = lift(ops.bitwise_or)
+bitwise_right_shift = lift(ops.bitwise_right_shift)
 bitwise_xor = lift(ops.bitwise_xor)
-ceil = lift(ops.ceil)
+ceil = lift(ops.ceil, aliases=True)
 clip = lift(ops.clip)
+conj = lift(ops.conj, aliases=True)
+copysign = lift(ops.copysign)
 cos = lift(ops.cos)
 cosh = lift(ops.cosh)
 divide = lift(ops.divide, converts=True)
 equal = lift(ops.equal)
 exp = lift(ops.exp)
 expm1 = lift(ops.expm1)
-floor = lift(ops.floor)
+floor = lift(ops.floor, aliases=True)
 floor_divide = lift(ops.floor_divide)
 greater = lift(ops.greater)
 greater_equal = lift(ops.greater_equal)
+hypot = lift(ops.hypot)
+imag = lift(ops.imag, aliases=True)
 isfinite = lift(ops.isfinite)
 isinf = lift(ops.isinf)
 isnan = lift(ops.isnan)
@@ -100,6 +116,7 @@ log = lift(ops.log)
 log10 = lift(ops.log10)
 log1p = lift(ops.log1p)
 log2 = lift(ops.log2)
+logaddexp = lift(ops.logaddexp)
 logical_and = lift(ops.logical_and)
 logical_not = lift(ops.logical_not)
 logical_or = lift(ops.logical_or)
@@ -108,13 +125,16 @@ maximum = lift(ops.maximum)
 minimum = lift(ops.minimum)
 multiply = lift(ops.multiply)
 negative = lift(ops.negative)
+nextafter = lift(ops.nextafter)
 not_equal = lift(ops.not_equal)
 positive = lift(ops.positive, aliases=True)
 pow = lift(ops.pow)
+real = lift(ops.real, aliases=True)
 reciprocal = lift(ops.reciprocal)
 remainder = lift(ops.remainder)
-round = lift(ops.round)
+round = lift(ops.round, aliases=True)
 sign = lift(ops.sign)
+signbit = lift(ops.signbit)
 sin = lift(ops.sin)
 sinh = lift(ops.sinh)
 sqrt = lift(ops.sqrt)
@@ -122,5 +142,5 @@ square = lift(ops.square)
 subtract = lift(ops.subtract)
 tan = lift(ops.tan)
 tanh = lift(ops.tanh)
-trunc = lift(ops.trunc)
+trunc = lift(ops.trunc, aliases=True)
 where = lift(ops.where)

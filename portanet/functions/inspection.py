@@ -1,71 +1,70 @@
-"""Questions about data types and places."""
+"""Constants, and what the namespace tells about itself and its devices."""
 
 from __future__ import annotations
 
 from math import pi
 from typing import Any
 
-from portanet.conversion import require_known
-from portanet.dtypes import DType
-from portanet.errors import DTypeError
+from portanet.backend import default_device, get_backend
+from portanet.conversion import native_place, require_known
+from portanet.dtypes import Device, DType, complex64, float32, int64
+from portanet.functions.data_types import isdtype
 from portanet.protocols import Array
 from portanet.tensor import Tensor
 
-__all__ = ["e", "finfo", "iinfo", "inf", "isdtype", "nan", "newaxis", "pi", "to_host"]
+__all__ = ["array_namespace_info", "e", "inf", "nan", "newaxis", "pi", "to_host"]
 
 e = 2.718281828459045
 inf = float("inf")
 nan = float("nan")
 newaxis = None
 
-_GROUPS = {
-    "bool": ("bool",),
-    "signed integer": ("signed integer",),
-    "unsigned integer": ("unsigned integer",),
-    "integral": ("signed integer", "unsigned integer"),
-    "real floating": ("real floating",),
-    "complex floating": ("complex floating",),
-    "numeric": ("signed integer", "unsigned integer", "real floating", "complex floating"),
+
+class NamespaceInfo:
+    """What the standard lets one ask of a namespace; the answers are those of the backend in use."""
+
+    def capabilities(self) -> dict[str, Any]:
+        """Which optional parts of the standard there are, and how many axes an array may have."""
+        backend = get_backend()
+        own = getattr(backend.namespace, "__array_namespace_info__", None)
+        most = own().capabilities().get("max dimensions") if own is not None else None
+        return {"boolean indexing": True, "data-dependent shapes": True, "max dimensions": most}
+
+    def default_device(self) -> Device:
+        """Where arrays are made when no place is given."""
+        return default_device()
+
+    def default_dtypes(self, *, device: Device | str | None = None) -> dict[str, DType]:
+        """The types of numbers for which none is given; the same on every backend."""
+        return {"real floating": float32, "complex floating": complex64, "integral": int64, "indexing": int64}
+
+    def devices(self) -> tuple[Device, ...]:
+        """The devices of the backend in use."""
+        return get_backend().devices()
+
+    def dtypes(
+        self, *, device: Device | str | None = None, kind: str | tuple[str, ...] | None = None
+    ) -> dict[str, DType]:
+        """The data types, of one kind or of all, that the backend has."""
+        backend = native_place(device)[0]
+        return {
+            dtype.name: dtype
+            for dtype in backend.native_dtypes
+            if dtype.name in _STANDARD and (kind is None or isdtype(dtype, kind))
+        }
+
+
+# fmt: off
+_STANDARD = {
+    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64", "complex64",
+    "complex128",
 }
+# fmt: on
 
 
-def isdtype(dtype: DType, kind: DType | str | tuple[DType | str, ...]) -> bool:
-    """Whether a data type is of a kind, such as ``"real floating"`` or ``"integral"``, or one of several.
-
-    Examples
-    --------
-    >>> pn.isdtype(pn.float32, "real floating")
-    True
-    """
-    if not isinstance(dtype, DType):
-        raise DTypeError(
-            f"dtype: expected a portanet data type, such as the dtype of a Tensor, got {dtype!r}."
-        )
-    if isinstance(kind, tuple):
-        return any(isdtype(dtype, part) for part in kind)
-    if isinstance(kind, DType):
-        return dtype == kind
-    if kind not in _GROUPS:
-        raise ValueError(f"kind: expected a DType or one of {', '.join(_GROUPS)}, got {kind!r}.")
-    return dtype.kind in _GROUPS[kind]
-
-
-def finfo(dtype: DType | Array, /) -> Any:
-    """Limits of a floating-point data type, as the backend in use gives them."""
-    from portanet.backend import get_backend
-
-    backend = get_backend()
-    wanted = dtype if isinstance(dtype, DType) else dtype.dtype
-    return backend.namespace.finfo(backend.native_dtype(wanted))
-
-
-def iinfo(dtype: DType | Array, /) -> Any:
-    """Limits of an integer data type, as the backend in use gives them."""
-    from portanet.backend import get_backend
-
-    backend = get_backend()
-    wanted = dtype if isinstance(dtype, DType) else dtype.dtype
-    return backend.namespace.iinfo(backend.native_dtype(wanted))
+def array_namespace_info() -> NamespaceInfo:
+    """What the namespace tells about itself: default types, devices and capabilities of the backend in use."""
+    return NamespaceInfo()
 
 
 def to_host(x: Array) -> Any:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from portanet.ops.promotion import is_complex
 from portanet.protocols import Array, Namespace, Op
 
-__all__ = ["apply", "recorded"]
+__all__ = ["apply", "conjugate", "recorded"]
 
 
 def recorded(xp: Namespace, op: Op) -> Callable[..., Any] | None:
@@ -26,3 +27,8 @@ def apply(xp: Namespace, op: Op, *operands: Any, **options: Any) -> Array:
     if function is not None:
         return function(*operands, **options)
     return op(xp, *operands, **options)[0]
+
+
+def conjugate(xp: Namespace, x: Array) -> Array:
+    """The conjugate of complex numbers; real ones as they are, without a copy."""
+    return xp.conj(x) if is_complex(xp, x.dtype) else x

@@ -135,6 +135,8 @@ def _gather(xp: Namespace, x: Array, key: Any) -> OpResult:
 def setitem(xp: Namespace, x: Array, value: Array, key: Any) -> OpResult:
     """A copy of ``x`` with the part at ``key`` replaced by ``value``, which may broadcast to it."""
     key = _complete_key(key, x.shape)
+    if hasattr(value, "dtype") and value.dtype != x.dtype:
+        value = xp.astype(value, x.dtype)
     r = xp.asarray(x, copy=True)
     r[key] = value
 
@@ -144,7 +146,7 @@ def setitem(xp: Namespace, x: Array, value: Array, key: Any) -> OpResult:
     return r, (wrt_x, lambda g: g[key])
 
 
-def take(xp: Namespace, x: Array, indices: Array, *, axis: int | None = None) -> OpResult:
+def take(xp: Namespace, x: Array, indices: Array, /, *, axis: int | None = None) -> OpResult:
     """Elements of ``x`` along one axis, at the given integer indices."""
     if axis is None:
         if x.ndim != 1:
@@ -187,7 +189,7 @@ def index_add(xp: Namespace, x: Array, indices: Array, values: Array, *, axis: i
     return r, (lambda g: g, None, lambda g: xp.take(g, indices, axis=axis))
 
 
-def take_along_axis(xp: Namespace, x: Array, indices: Array, *, axis: int = -1) -> OpResult:
+def take_along_axis(xp: Namespace, x: Array, indices: Array, /, *, axis: int = -1) -> OpResult:
     """Elements of ``x`` at integer indices that differ from line to line along one axis.
 
     Parameters

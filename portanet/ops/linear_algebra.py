@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from portanet.errors import ShapeError
-from portanet.ops.promotion import alike
+from portanet.ops.composition import conjugate
+from portanet.ops.promotion import promoted
 from portanet.protocols import Array, Namespace, OpResult
 
 __all__ = ["matmul", "tensordot", "vecdot"]
 
 
-def matmul(xp: Namespace, x: Array, y: Array) -> OpResult:
+def matmul(xp: Namespace, x: Array, y: Array, /) -> OpResult:
     """Matrix product.
 
     Parameters
@@ -24,7 +25,7 @@ def matmul(xp: Namespace, x: Array, y: Array) -> OpResult:
     Array
         Shape (..., m, n), without ``m`` or ``n`` where that operand was a vector.
     """
-    x, y = alike(xp, x, y)
+    x, y = promoted(xp, x, y)
     x_vector, y_vector = x.ndim == 1, y.ndim == 1
     if not x.ndim or not y.ndim or x.shape[-1] != y.shape[-1 if y_vector else -2]:
         raise ShapeError(
@@ -49,17 +50,17 @@ def matmul(xp: Namespace, x: Array, y: Array) -> OpResult:
     return x @ y, (wrt_x, wrt_y)
 
 
-def vecdot(xp: Namespace, x: Array, y: Array, *, axis: int = -1) -> OpResult:
-    """Dot product of vectors along one axis."""
-    x, y = alike(xp, x, y)
+def vecdot(xp: Namespace, x: Array, y: Array, /, *, axis: int = -1) -> OpResult:
+    """Dot product of vectors along one axis; of complex ones the first is conjugated."""
+    x, y = promoted(xp, x, y)
     return xp.vecdot(x, y, axis=axis), (
-        lambda g: xp.expand_dims(g, axis=axis) * y,
-        lambda g: xp.expand_dims(g, axis=axis) * x,
+        lambda g: conjugate(xp, xp.expand_dims(g, axis=axis) * y),
+        lambda g: xp.expand_dims(g, axis=axis) * conjugate(xp, x),
     )
 
 
 def tensordot(
-    xp: Namespace, x: Array, y: Array, *, axes: int | tuple[tuple[int, ...], tuple[int, ...]] = 2
+    xp: Namespace, x: Array, y: Array, /, *, axes: int | tuple[tuple[int, ...], tuple[int, ...]] = 2
 ) -> OpResult:
     """Contract several axes at once.
 
@@ -68,7 +69,7 @@ def tensordot(
     axes : int or pair of tuples
         How many trailing axes of ``x`` meet how many leading axes of ``y``; or the axes of each, pairwise.
     """
-    x, y = alike(xp, x, y)
+    x, y = promoted(xp, x, y)
     if isinstance(axes, int):
         left = tuple(range(x.ndim - axes, x.ndim))
         right = tuple(range(axes))

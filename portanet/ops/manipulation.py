@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from portanet.errors import GradientError
 from portanet.ops.promotion import all_alike
 from portanet.protocols import Array, Namespace, NativeDType, OpResult
 
@@ -24,7 +23,7 @@ __all__ = [
 ]
 
 
-def reshape(xp: Namespace, x: Array, shape: tuple[int, ...], *, copy: bool | None = None) -> OpResult:
+def reshape(xp: Namespace, x: Array, /, shape: tuple[int, ...], *, copy: bool | None = None) -> OpResult:
     """The same values in another shape; one size may be -1 and is then worked out."""
     shape = (shape,) if isinstance(shape, int) else tuple(shape)
     before = x.shape
@@ -32,82 +31,71 @@ def reshape(xp: Namespace, x: Array, shape: tuple[int, ...], *, copy: bool | Non
     return r, (lambda g: xp.reshape(g, before),)
 
 
-def permute_dims(xp: Namespace, x: Array, axes: tuple[int, ...]) -> OpResult:
+def permute_dims(xp: Namespace, x: Array, /, axes: tuple[int, ...]) -> OpResult:
     """Reorder the axes."""
     axes = tuple(axis % x.ndim for axis in axes)
     inverse = tuple(sorted(range(x.ndim), key=axes.__getitem__))
     return xp.permute_dims(x, axes), (lambda g: xp.permute_dims(g, inverse),)
 
 
-def matrix_transpose(xp: Namespace, x: Array) -> OpResult:
+def matrix_transpose(xp: Namespace, x: Array, /) -> OpResult:
     """Swap the last two axes."""
     return xp.matrix_transpose(x), (xp.matrix_transpose,)
 
 
 def moveaxis(
-    xp: Namespace, x: Array, source: int | tuple[int, ...], destination: int | tuple[int, ...]
+    xp: Namespace, x: Array, /, source: int | tuple[int, ...], destination: int | tuple[int, ...]
 ) -> OpResult:
     """Move axes to other places; the others keep their order."""
     return xp.moveaxis(x, source, destination), (lambda g: xp.moveaxis(g, destination, source),)
 
 
-def expand_dims(xp: Namespace, x: Array, *, axis: int = 0) -> OpResult:
+def expand_dims(xp: Namespace, x: Array, /, *, axis: int = 0) -> OpResult:
     """Insert an axis of length 1."""
     before = x.shape
     return xp.expand_dims(x, axis=axis), (lambda g: xp.reshape(g, before),)
 
 
-def squeeze(xp: Namespace, x: Array, axis: int | tuple[int, ...]) -> OpResult:
+def squeeze(xp: Namespace, x: Array, /, axis: int | tuple[int, ...]) -> OpResult:
     """Remove axes of length 1."""
     before = x.shape
     return xp.squeeze(x, axis=axis), (lambda g: xp.reshape(g, before),)
 
 
-def broadcast_to(xp: Namespace, x: Array, shape: tuple[int, ...]) -> OpResult:
+def broadcast_to(xp: Namespace, x: Array, /, shape: tuple[int, ...]) -> OpResult:
     """Repeat along axes of length 1, and along new leading axes, without copying."""
     return xp.broadcast_to(x, tuple(shape)), (lambda g: g,)
 
 
-def flip(xp: Namespace, x: Array, *, axis: int | tuple[int, ...] | None = None) -> OpResult:
+def flip(xp: Namespace, x: Array, /, *, axis: int | tuple[int, ...] | None = None) -> OpResult:
     """Reverse the order along the given axes."""
     return xp.flip(x, axis=axis), (lambda g: xp.flip(g, axis=axis),)
 
 
 def roll(
-    xp: Namespace, x: Array, shift: int | tuple[int, ...], *, axis: int | tuple[int, ...] | None = None
+    xp: Namespace, x: Array, /, shift: int | tuple[int, ...], *, axis: int | tuple[int, ...] | None = None
 ) -> OpResult:
     """Shift values along an axis; those that leave at one end come in at the other."""
     back = -shift if isinstance(shift, int) else tuple(-s for s in shift)
     return xp.roll(x, shift, axis=axis), (lambda g: xp.roll(g, back, axis=axis),)
 
 
-def tril(xp: Namespace, x: Array, *, k: int = 0) -> OpResult:
+def tril(xp: Namespace, x: Array, /, *, k: int = 0) -> OpResult:
     """Keep the lower triangle of each matrix, up to diagonal ``k``."""
     return xp.tril(x, k=k), (lambda g: xp.tril(g, k=k),)
 
 
-def triu(xp: Namespace, x: Array, *, k: int = 0) -> OpResult:
+def triu(xp: Namespace, x: Array, /, *, k: int = 0) -> OpResult:
     """Keep the upper triangle of each matrix, from diagonal ``k`` on."""
     return xp.triu(x, k=k), (lambda g: xp.triu(g, k=k),)
 
 
-def astype(xp: Namespace, x: Array, dtype: NativeDType, *, copy: bool = True) -> OpResult:
+def astype(xp: Namespace, x: Array, /, dtype: NativeDType, *, copy: bool = True) -> OpResult:
     """Convert to another data type."""
-    before = x.dtype
     r = xp.astype(x, dtype, copy=copy)
     if not xp.isdtype(r.dtype, ("real floating", "complex floating")):
         return r, (None,)
-    is_complex = xp.isdtype(r.dtype, "complex floating")
-
-    def vjp(g: Array) -> Array:
-        if is_complex:
-            raise GradientError(
-                "astype: gradients through complex numbers are not supported, since the rules are for real ones. Use "
-                "detach() before the conversion."
-            )
-        return xp.astype(g, before, copy=False)
-
-    return r, (vjp,)
+    return r, (lambda g: g,)  # which the engine converts back
 
 
 def concat(xp: Namespace, *arrays: Array, axis: int | None = 0) -> OpResult:

@@ -12,8 +12,9 @@ from typing import Any
 
 from portanet.protocols import Array, Namespace, NativeDType
 
-__all__ = ["alike", "all_alike", "constant_like", "device_of", "floating", "is_integer"]
+__all__ = ["alike", "all_alike", "constant_like", "device_of", "floating", "is_complex", "is_integer", "promoted"]
 
+_is_complex: dict[tuple[Namespace, NativeDType], bool] = {}
 _is_integer: dict[tuple[Namespace, NativeDType], bool] = {}
 
 
@@ -33,6 +34,15 @@ def alike(xp: Namespace, x: Any, y: Any) -> tuple[Array, Array]:
     return (xp.astype(x, y.dtype), y) if integers else (x, xp.astype(y, x.dtype))
 
 
+def promoted(xp: Namespace, x: Array, y: Array) -> tuple[Array, Array]:
+    """Two arrays in one data type, the wider one, for functions that some libraries have for equal types only."""
+    x, y = alike(xp, x, y)
+    if x.dtype is y.dtype or x.dtype == y.dtype:
+        return x, y
+    dtype = xp.result_type(x, y)
+    return xp.astype(x, dtype, copy=False), xp.astype(y, dtype, copy=False)
+
+
 def all_alike(xp: Namespace, arrays: Sequence[Array]) -> list[Array]:
     """Like :func:`alike`, for any number of arrays: integers in the type of the first floating-point array."""
     floats = [x.dtype for x in arrays if not is_integer(xp, x.dtype)]
@@ -48,6 +58,14 @@ def is_integer(xp: Namespace, dtype: NativeDType) -> bool:
     if integer is None:
         integer = _is_integer[xp, dtype] = bool(xp.isdtype(dtype, ("integral", "bool")))
     return integer
+
+
+def is_complex(xp: Namespace, dtype: NativeDType) -> bool:
+    """Whether a data type is one of complex numbers."""
+    found = _is_complex.get((xp, dtype))
+    if found is None:
+        found = _is_complex[xp, dtype] = bool(xp.isdtype(dtype, "complex floating"))
+    return found
 
 
 def device_of(x: Array) -> Any:

@@ -33,6 +33,7 @@ def _count(x: Array, axis: Axes) -> int:
 def sum(
     xp: Namespace,
     x: Array,
+    /,
     *,
     axis: Axes = None,
     dtype: NativeDType | None = None,
@@ -51,7 +52,7 @@ def sum(
     return r, (lambda g: xp.broadcast_to(_restore(xp, x, g, axis, keepdims), shape),)
 
 
-def mean(xp: Namespace, x: Array, *, axis: Axes = None, keepdims: bool = False) -> OpResult:
+def mean(xp: Namespace, x: Array, /, *, axis: Axes = None, keepdims: bool = False) -> OpResult:
     """Arithmetic mean over the given axes."""
     x = floating(xp, x)
     r = xp.mean(x, axis=axis, keepdims=keepdims)
@@ -62,6 +63,7 @@ def mean(xp: Namespace, x: Array, *, axis: Axes = None, keepdims: bool = False) 
 def prod(
     xp: Namespace,
     x: Array,
+    /,
     *,
     axis: Axes = None,
     dtype: NativeDType | None = None,
@@ -101,12 +103,12 @@ def prod(
     return r, (vjp,)
 
 
-def max(xp: Namespace, x: Array, *, axis: Axes = None, keepdims: bool = False) -> OpResult:
+def max(xp: Namespace, x: Array, /, *, axis: Axes = None, keepdims: bool = False) -> OpResult:
     """Largest value; where several tie the gradient is shared evenly."""
     return _extreme(xp, xp.max, x, axis, keepdims)
 
 
-def min(xp: Namespace, x: Array, *, axis: Axes = None, keepdims: bool = False) -> OpResult:
+def min(xp: Namespace, x: Array, /, *, axis: Axes = None, keepdims: bool = False) -> OpResult:
     """Smallest value; where several tie the gradient is shared evenly."""
     return _extreme(xp, xp.min, x, axis, keepdims)
 
@@ -123,7 +125,7 @@ def _extreme(xp: Namespace, function: Array, x: Array, axis: Axes, keepdims: boo
 
 
 def var(
-    xp: Namespace, x: Array, *, axis: Axes = None, correction: float = 0.0, keepdims: bool = False
+    xp: Namespace, x: Array, /, *, axis: Axes = None, correction: float = 0.0, keepdims: bool = False
 ) -> OpResult:
     """Variance over the given axes, divided by ``n - correction``."""
     x = floating(xp, x)
@@ -142,7 +144,7 @@ def _slope(numerator: int, x: Array, axis: Axes, correction: float) -> float:
 
 
 def std(
-    xp: Namespace, x: Array, *, axis: Axes = None, correction: float = 0.0, keepdims: bool = False
+    xp: Namespace, x: Array, /, *, axis: Axes = None, correction: float = 0.0, keepdims: bool = False
 ) -> OpResult:
     """Standard deviation over the given axes, the square root of :func:`var`; where it is 0 the gradient is 0."""
     x = floating(xp, x)
@@ -157,21 +159,21 @@ def std(
     return r, (vjp,)
 
 
-def any(xp: Namespace, x: Array, *, axis: Axes = None, keepdims: bool = False) -> OpResult:
+def any(xp: Namespace, x: Array, /, *, axis: Axes = None, keepdims: bool = False) -> OpResult:
     """Whether any element is true."""
     return xp.any(x, axis=axis, keepdims=keepdims), (None,)
 
 
-def all(xp: Namespace, x: Array, *, axis: Axes = None, keepdims: bool = False) -> OpResult:
+def all(xp: Namespace, x: Array, /, *, axis: Axes = None, keepdims: bool = False) -> OpResult:
     """Whether all elements are true."""
     return xp.all(x, axis=axis, keepdims=keepdims), (None,)
 
 
-def argmax(xp: Namespace, x: Array, *, axis: int | None = None, keepdims: bool = False) -> OpResult:
+def argmax(xp: Namespace, x: Array, /, *, axis: int | None = None, keepdims: bool = False) -> OpResult:
     """Index of the largest value, the first one if several tie."""
     return xp.argmax(x, axis=axis, keepdims=keepdims), (None,)
 
 
-def argmin(xp: Namespace, x: Array, *, axis: int | None = None, keepdims: bool = False) -> OpResult:
+def argmin(xp: Namespace, x: Array, /, *, axis: int | None = None, keepdims: bool = False) -> OpResult:
     """Index of the smallest value, the first one if several tie."""
     return xp.argmin(x, axis=axis, keepdims=keepdims), (None,)

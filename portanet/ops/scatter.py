@@ -97,6 +97,8 @@ def scatter_kernels(
         return scatter.read(x, key), (lambda g: scatter.add(xp.zeros_like(x, dtype=g.dtype), key, g),)
 
     def setitem(xp: Namespace, x: Array, value: Array, key: Any) -> OpResult:
+        if hasattr(value, "dtype") and value.dtype != x.dtype:
+            value = xp.astype(value, x.dtype)
         r = scatter.replace(xp, x, key, value)
         return r, (
             lambda g: scatter.replace(xp, g, key, 0),
@@ -137,6 +139,8 @@ def scatter_kernels(
         "take": Kernel(
             take, accepts=lambda x, i, *, axis=None: takes(x) and (axis is not None or x.ndim == 1)
         ),
-        "index_add": Kernel(index_add, accepts=lambda x, i, v, *, axis=0: takes(x) and takes(v)),
+        "index_add": Kernel(
+            index_add, accepts=lambda x, i, v, *, axis=0: takes(x) and takes(v) and x.dtype == v.dtype
+        ),
         "take_along_axis": Kernel(take_along_axis, accepts=lambda x, i, *, axis=-1: takes(x)),
     }
