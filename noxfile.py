@@ -62,7 +62,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the whole suite on numpy, array-api-strict, torch and jax, with the comparisons with PyTorch."""
-    session.install("-e", ".[examples,jax]", *group("test", "parity"))
+    session.install("-e", ".[examples,jax,special]", *group("test", "parity"))
     session.run("pytest", "-n", "2", *SUITE, *session.posargs, env=ONE_THREAD)
 
 
@@ -76,15 +76,38 @@ def minimal(session: nox.Session) -> None:
 @nox.session
 def oldest(session: nox.Session) -> None:
     """Run the suite on the oldest release of every dependency that pyproject.toml admits (but PyTorch's)."""
-    extras = [requirement for extra in ("examples", "jax") for requirement in EXTRAS[extra]]
+    extras = [requirement for extra in ("examples", "jax", "special") for requirement in EXTRAS[extra]]
     session.install("-e", ".", *lowest(DEPENDENCIES + extras), *group("test"))
     session.run("pytest", "-n", "2", *SUITE, *session.posargs, env=ONE_THREAD)
 
 
 @nox.session
+def conformance(session: nox.Session) -> None:
+    """Run the array API's public test suite from a checkout: `nox -s conformance -- PATH [BACKEND ...]`.
+
+    PATH is a clone of data-apis/array-api-tests with its submodule. Failures that are known, each with its reason, are
+    listed in tests/conformance/BACKEND.txt; any other fails the session.
+    """
+    if not session.posargs:
+        session.error("give the path of a clone of data-apis/array-api-tests: nox -s conformance -- PATH")
+    checkout = Path(session.posargs[0]).resolve()
+    backends = session.posargs[1:] or ["numpy", "array-api-strict", "torch", "jax"]
+    session.install("-e", ".[jax]", *group("test", "parity"), "-r", str(checkout / "requirements.txt"))
+    session.chdir(checkout)
+    for backend in backends:
+        session.run(
+            "pytest",
+            "array_api_tests",
+            *("-n", "2", "--disable-deadline", "-q"),
+            *("--xfails-file", str(ROOT / "tests" / "conformance" / f"{backend}.txt")),
+            env={**ONE_THREAD, "ARRAY_API_TESTS_MODULE": "portanet", "PORTANET_BACKEND": backend},
+        )
+
+
+@nox.session
 def doctest(session: nox.Session) -> None:
     """Run the examples in the docstrings."""
-    session.install("-e", ".[plot]", *group("test"))
+    session.install("-e", ".[plot,special]", *group("test"))
     session.run("pytest", "--doctest-modules", "portanet", *session.posargs)
 
 

@@ -6,7 +6,8 @@ names are those of the standard, ``sum`` and ``abs`` included. That is why nothi
 
 from __future__ import annotations
 
-from portanet import data, errors, io, metrics, nn, optim, plot, random
+from portanet import data, errors, fft, io, linalg, metrics, nn, optim, plot, random, special
+from portanet.anomaly import detect_anomaly
 from portanet.autograd import grad
 from portanet.backend import (
     available_backends,
@@ -15,6 +16,7 @@ from portanet.backend import (
     set_backend,
     use_backend,
 )
+from portanet.checkpointing import checkpoint
 from portanet.dtypes import (
     Device,
     DType,
@@ -39,13 +41,20 @@ from portanet.functions.creation import (
     empty,
     empty_like,
     eye,
+    from_dlpack,
     full,
     full_like,
     linspace,
+    meshgrid,
     ones,
     ones_like,
     zeros,
     zeros_like,
+)
+from portanet.functions.cumulative import (
+    cumulative_prod,
+    cumulative_sum,
+    diff,
 )
 from portanet.functions.data_types import (
     broadcast_shapes,
@@ -146,6 +155,7 @@ from portanet.functions.linear_algebra import (
 )
 from portanet.functions.manipulation import (
     astype,
+    broadcast_arrays,
     broadcast_to,
     concat,
     expand_dims,
@@ -153,12 +163,15 @@ from portanet.functions.manipulation import (
     matrix_transpose,
     moveaxis,
     permute_dims,
+    repeat,
     reshape,
     roll,
     squeeze,
     stack,
+    tile,
     tril,
     triu,
+    unstack,
 )
 from portanet.functions.reductions import (
     all,
@@ -172,6 +185,20 @@ from portanet.functions.reductions import (
     std,
     sum,
     var,
+)
+from portanet.functions.searching import (
+    count_nonzero,
+    isin,
+    nonzero,
+    searchsorted,
+    unique_all,
+    unique_counts,
+    unique_inverse,
+    unique_values,
+)
+from portanet.functions.sorting import (
+    argsort,
+    sort,
 )
 from portanet.graph import enable_grad, is_grad_enabled, no_grad
 from portanet.io import load, save
@@ -201,6 +228,7 @@ __all__ = [
     "arange",
     "argmax",
     "argmin",
+    "argsort",
     "asarray",
     "asin",
     "asinh",
@@ -217,10 +245,12 @@ __all__ = [
     "bitwise_right_shift",
     "bitwise_xor",
     "bool",
+    "broadcast_arrays",
     "broadcast_shapes",
     "broadcast_to",
     "can_cast",
     "ceil",
+    "checkpoint",
     "clip",
     "complex128",
     "complex64",
@@ -229,8 +259,13 @@ __all__ = [
     "copysign",
     "cos",
     "cosh",
+    "count_nonzero",
+    "cumulative_prod",
+    "cumulative_sum",
     "data",
     "default_device",
+    "detect_anomaly",
+    "diff",
     "divide",
     "e",
     "empty",
@@ -242,6 +277,7 @@ __all__ = [
     "expand_dims",
     "expm1",
     "eye",
+    "fft",
     "finfo",
     "flip",
     "float16",
@@ -249,6 +285,7 @@ __all__ = [
     "float64",
     "floor",
     "floor_divide",
+    "from_dlpack",
     "full",
     "full_like",
     "functional_call",
@@ -272,12 +309,14 @@ __all__ = [
     "is_grad_enabled",
     "isdtype",
     "isfinite",
+    "isin",
     "isinf",
     "isnan",
     "jacobian",
     "jvp",
     "less",
     "less_equal",
+    "linalg",
     "linspace",
     "load",
     "log",
@@ -295,6 +334,7 @@ __all__ = [
     "max",
     "maximum",
     "mean",
+    "meshgrid",
     "metrics",
     "min",
     "minimum",
@@ -306,6 +346,7 @@ __all__ = [
     "nextafter",
     "nn",
     "no_grad",
+    "nonzero",
     "not_equal",
     "ones",
     "ones_like",
@@ -320,17 +361,21 @@ __all__ = [
     "real",
     "reciprocal",
     "remainder",
+    "repeat",
     "reshape",
     "result_type",
     "roll",
     "round",
     "save",
+    "searchsorted",
     "set_backend",
     "set_num_threads",
     "sign",
     "signbit",
     "sin",
     "sinh",
+    "sort",
+    "special",
     "sqrt",
     "square",
     "squeeze",
@@ -343,6 +388,7 @@ __all__ = [
     "tan",
     "tanh",
     "tensordot",
+    "tile",
     "to_host",
     "tril",
     "triu",
@@ -351,6 +397,11 @@ __all__ = [
     "uint32",
     "uint64",
     "uint8",
+    "unique_all",
+    "unique_counts",
+    "unique_inverse",
+    "unique_values",
+    "unstack",
     "use_backend",
     "value_and_grad",
     "var",

@@ -7,6 +7,7 @@ message names the argument, what was expected, what came, and the call that mend
 from __future__ import annotations
 
 __all__ = [
+    "AnomalyError",
     "BackendUnavailableError",
     "CheckpointError",
     "DTypeError",
@@ -62,6 +63,10 @@ class GraphFreedError(GradientError):
 
 class OverwrittenError(GradientError):
     """An array that the backward pass needs was overwritten after the forward pass."""
+
+
+class AnomalyError(PortanetError, FloatingPointError):
+    """An op made a NaN or an infinity in anomaly mode."""
 
 
 class GradcheckError(PortanetError, AssertionError):

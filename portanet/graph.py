@@ -22,6 +22,7 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from portanet.anomaly import check_cotangent, watch
 from portanet.errors import GraphFreedError, OverwrittenError
 from portanet.protocols import Array, Namespace, Op, Vjp
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HookHandle", "Leaf", "Node", "Version", "enable_grad", "is_grad_enabled", "no_grad"]
 
-_next_order = count().__next__
+next_order = count().__next__
 _grad_enabled: ContextVar[bool] = ContextVar("portanet_grad_enabled", default=True)
 
 is_grad_enabled: Callable[[], bool] = _grad_enabled.get
@@ -118,7 +119,7 @@ class Leaf:
     def __init__(self, tensor: Any) -> None:
         self.tensor = weakref.ref(tensor)
         self.is_complex: bool = tensor.dtype.kind == "complex floating"
-        self.order = _next_order()
+        self.order = next_order()
         self.hooks: dict[float, Any] | None = None
 
 
@@ -133,6 +134,7 @@ class Node:
         "options",
         "order",
         "parents",
+        "site",  # set in anomaly mode only
         "versions",
         "vjps",
     )
@@ -155,8 +157,9 @@ class Node:
         self.options = options
         self.vjps: tuple[Vjp | None, ...] | None = vjps
         self.versions = versions
-        self.order = _next_order()
+        self.order = next_order()
         self.hooks: dict[float, Any] | None = None
+        self.site: str
 
     def complain(self) -> NoReturn:
         """Raise because the closures are gone, or hold an array that was overwritten."""
@@ -201,6 +204,7 @@ def walk_back(
     show: Callable[[Array], Any],
     unwrap: Callable[[Any, Array], Array],
     targets: frozenset[int] | None = None,
+    stop: bool = False,
     rerun: Callable[[Node], tuple[Namespace, Any, tuple[Vjp | None, ...]]] | None = None,
 ) -> dict[int, Array]:
     """Carry cotangents from ``seeds`` back through the graph.
@@ -221,6 +225,8 @@ def walk_back(
     targets
         Orders of the nodes whose cotangents are wanted. Nothing older is visited and no ``.grad`` is touched.
         None: every leaf accumulates its cotangent into its Tensor's ``.grad``, once the whole walk has succeeded.
+    stop
+        Whether the walk ends at each target, before its hooks: for a part of a graph that another walk goes through.
     rerun
         Given for higher-order gradients: runs a node's op again on Tensors and returns their namespace, those
         Tensors and the vjps, so that the walk itself is recorded. Cotangents are Tensors then.
@@ -250,6 +256,9 @@ def walk_back(
         if node.order < oldest_wanted:
             break
         cotangent = cotangents.pop(node)
+        if stop and targets is not None and node.order in targets:
+            wanted[node.order] = cotangent
+            continue
         if node.hooks:
             cotangent = _run_hooks(node.hooks, cotangent, show, unwrap)
         if targets is not None and node.order in targets:
@@ -272,6 +281,8 @@ def walk_back(
             if parent is None or vjp is None:
                 continue
             contribution = vjp(cotangent)
+            if watch.active:
+                check_cotangent(node, node.parents.index(parent), cotangent, contribution)
             if not exact:
                 if contribution.shape != operand.shape:
                     contribution = unbroadcast(xp, contribution, operand.shape)
@@ -288,7 +299,7 @@ def walk_back(
             node.vjps = node.operands = node.parents = node.versions = None
 
     for leaf, cotangent in leaves.items():
-        if leaf.hooks:
+        if leaf.hooks and not stop:
             leaves[leaf] = cotangent = _run_hooks(leaf.hooks, cotangent, show, unwrap)
         if targets is not None and leaf.order in targets:
             wanted[leaf.order] = cotangent

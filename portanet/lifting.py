@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache, update_wrapper
 from typing import Any
 
+from portanet.anomaly import check_result, watch, where_called
 from portanet.backend import Implementation
 from portanet.errors import ShapeError
 from portanet.graph import Node, is_grad_enabled
@@ -68,6 +69,9 @@ def lift_several(op: Callable[..., Any], pack: Callable[[Any], Any] = tuple) -> 
         except Exception as error:
             describe_call(error, op, raw)
             raise
+        if watch.active:
+            for result in results:
+                check_result(op, raw, result)
         if not is_tensor:
             return pack(results)
         tensors = [wrap(result) for result in results]
@@ -82,6 +86,10 @@ def lift_several(op: Callable[..., Any], pack: Callable[[Any], Any] = tuple) -> 
                 if any_vjp(rules, parents):
                     part = _result_of(op, place)
                     tensor._node = Node(part, implementation, raw, parents, options, rules, versions or None)
+                    if watch.active:
+                        tensor._node.site = where_called()
+                elif any(parents):
+                    tensor._without = op
         return pack(tensors)
 
     update_wrapper(function, op)

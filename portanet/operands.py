@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from portanet.backend import Implementation, backend_of, check_same_place
-from portanet.dtypes import DType
+from portanet.backend import Backend, Implementation, backend_of, check_same_place
+from portanet.dtypes import DType, complex64, complex128
 from portanet.dtypes import bool as bool_
 from portanet.errors import DTypeError
-from portanet.protocols import Op, Scalar
+from portanet.protocols import Array, Op, Scalar
 
 __all__ = ["SCALAR_KINDS", "admit_operands", "any_vjp", "check_kind", "check_scalar", "describe_call"]
 
@@ -90,7 +90,7 @@ def admit_operands(
     if numbers:
         widest = max((backend.dtype_of(raw[i]) for i in arrays), key=lambda dtype: _DTYPE_KINDS[dtype.kind])
         for i in numbers:
-            raw[i] = admit_number(op.__name__, raw[i], widest, converts)
+            raw[i] = admit_number(op.__name__, raw[i], widest, converts, backend, first)
     if type(first) not in implementations:
         implementations[type(first)] = Implementation(op, backend)
     return implementations[type(first)]
@@ -105,15 +105,23 @@ def _array_and_number(
     implementation = implementations.get(type(array))
     if implementation is None or type(number) not in SCALAR_KINDS:
         return None
-    raw[place] = admit_number(op.__name__, number, implementation.backend.dtype_of(array), converts)
+    backend = implementation.backend
+    raw[place] = admit_number(op.__name__, number, backend.dtype_of(array), converts, backend, array)
     return implementation
 
 
-def admit_number(name: str, number: Scalar, dtype: DType, converts: bool) -> Scalar:
+def admit_number(
+    name: str, number: Scalar, dtype: DType, converts: bool, backend: Backend, beside: Array
+) -> Scalar | Array:
     """A Python number as it enters an op beside an array of ``dtype``.
 
-    True and False beside numbers are 1 and 0: the standard, and some libraries, do not mix them.
+    True and False beside numbers are 1 and 0: the standard, and some libraries, do not mix them. A complex number
+    beside real ones becomes an array of the complex type of the same precision, as the standard wants.
     """
+    if type(number) is complex and dtype.is_floating:
+        wide = complex128 if dtype.bits == 64 else complex64
+        place = backend.native_device(backend.device_of(beside))
+        return backend.asarray(number, dtype=backend.native_dtype(wide), device=place)
     if not converts or type(number) is complex:
         check_scalar(name, number, dtype)
     return int(number) if type(number) is bool and dtype is not bool_ else number

@@ -11,6 +11,7 @@ from functools import update_wrapper
 from operator import index
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from portanet.anomaly import check_result, watch, where_called
 from portanet.backend import Implementation, backend_of, check_same_place, find_device, known_backend_names
 from portanet.conversion import native_array, native_place, require_known
 from portanet.dtypes import Device, DType, float32, int64
@@ -154,16 +155,23 @@ def lift(
             raise
         if type(result) is not kind and not isinstance(result, implementation.array_type):
             result = implementation.xp.asarray(result)
+        if watch.active:
+            check_result(op, raw, result)
         if not is_tensor:
             return result
         tensor = _allocate(Tensor)
         tensor._data = result
         tensor._grad = None
         tensor._version = args[0]._version if aliases else None
-        if wants_gradient and is_grad_enabled() and ((vjps[0] and parents[0]) or any_vjp(vjps, parents)):
+        if not wants_gradient or not is_grad_enabled():
+            tensor._node = None
+        elif (vjps[0] and parents[0]) or any_vjp(vjps, parents):
             tensor._node = Node(op, implementation, raw, parents, options, vjps, versions)
+            if watch.active:
+                tensor._node.site = where_called()
         else:
             tensor._node = None
+            tensor._without = op
         return tensor
 
     if positional:
@@ -227,7 +235,8 @@ def asarray(
     Parameters
     ----------
     obj
-        Python numbers, nested lists of them, an array, or a Tensor.
+        Python numbers, nested lists of them, an array, a Tensor, or nested lists of Tensors of one shape, which are
+        stacked.
     dtype : DType, optional
         Default: the array's own; for Python floats float32, for Python integers int64.
     device : Device or str, optional
@@ -245,14 +254,26 @@ def asarray(
     >>> pn.asarray([1.0, 2.0])
     Tensor([1., 2.])
     """
-    if isinstance(obj, Tensor) and dtype is None and device is None and not copy:
+    if isinstance(obj, Tensor) and not copy and _is_already(obj, dtype, device):
         return obj
+    if isinstance(obj, (list, tuple)) and any(isinstance(part, Tensor) for part in _first_elements(obj)):
+        if copy is False:
+            raise ValueError("copy: a sequence of Tensors cannot become one without a copy; leave copy=None.")
+        joined: Tensor = lift(manipulation.stack)(*[asarray(part) for part in obj])
+        return joined if dtype is None and device is None else joined.to(device, dtype=dtype)
     if isinstance(obj, Tensor) and obj._node is not None:
         return obj.to(device or obj.device, dtype=dtype, copy=bool(copy))
     tensor = wrap(as_native(obj, dtype, device, copy))
     if isinstance(obj, Tensor) and not copy:
         tensor._version = obj._version
     return tensor
+
+
+def _is_already(tensor: Tensor, dtype: DType | None, device: Device | str | None) -> bool:
+    """Whether a Tensor has this data type and is in this place."""
+    return (dtype is None or tensor.dtype == dtype) and (
+        device is None or native_place(device)[2] == tensor.device
+    )
 
 
 def run_backward(
@@ -267,10 +288,15 @@ def run_backward(
     seeds = []
     for output, cotangent in zip(outputs, cotangents, strict=True):
         if output._node is None:
+            culprit = getattr(output, "_without", None)
+            if culprit is not None:
+                raise GradientError(
+                    f"backward: {culprit.__name__} has no gradient: what it returns does not follow small changes of "
+                    "its operands, or is no floating-point number. Leave it out of what is differentiated."
+                )
             raise GradientError(
-                "backward: this Tensor has no graph: nothing it was computed from requires a "
-                "gradient, or it was computed "
-                "inside no_grad(), or by a function without a gradient. Set requires_grad=True on its inputs first."
+                "backward: this Tensor has no graph: nothing it was computed from requires a gradient, or it was "
+                "computed inside no_grad(). Set requires_grad=True on its inputs first."
             )
         if cotangent is None:
             if output._data.ndim and output.size != 1:
@@ -303,6 +329,34 @@ def run_backward(
                 rerun=_run_on_tensors,
             )
     return walk_back(seeds, keep=retain_graph, wrap=wrap, show=shown, unwrap=_checked_array, targets=targets)
+
+
+def cotangents_at(
+    output: Tensor, cotangent: Any, targets: frozenset[int], create_graph: bool
+) -> dict[int, Any]:
+    """Walk back from an output to where its graph meets an older one, of whose nodes ``targets`` are the orders."""
+    seeds = [(output._node, cotangent)]
+    if not create_graph:
+        return walk_back(
+            seeds,  # type: ignore[arg-type]
+            keep=False,
+            wrap=wrap,
+            show=shown,
+            unwrap=_checked_array,
+            targets=targets,
+            stop=True,
+        )
+    with enable_grad():
+        return walk_back(
+            seeds,  # type: ignore[arg-type]
+            keep=True,
+            wrap=another,
+            show=shown,
+            unwrap=_checked_gradient,
+            targets=targets,
+            stop=True,
+            rerun=_run_on_tensors,
+        )
 
 
 def _unit(output: Tensor, as_tensor: bool) -> Any:
@@ -452,13 +506,14 @@ class Tensor:
     Tensor([[2., 4.]])
     """
 
-    __slots__ = ("__weakref__", "_data", "_grad", "_node", "_version")
+    __slots__ = ("__weakref__", "_data", "_grad", "_node", "_version", "_without")
     __array_ufunc__ = None  # NumPy arrays leave operators with a Tensor to the Tensor
 
     _data: Array
     _node: Node | Leaf | None
     _grad: Tensor | None
     _version: Version | None
+    _without: Op  # which has no gradient and made this of what wants one; else not set
 
     def __init__(
         self,

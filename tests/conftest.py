@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 
 import portanet as pn
+
+os.environ.setdefault("SCIPY_ARRAY_API", "1")  # which SciPy reads when it is imported
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

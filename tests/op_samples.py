@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ import portanet.ops
 from portanet.ops import elementwise, indexing, layers, linear_algebra, losses, manipulation, reductions
 from portanet.protocols import Op
 from tests import op_references as references
+from tests import samples_fft, samples_linalg, samples_sorting, samples_special
 from tests.sampling import (
     PAIRS,
     Sample,
@@ -42,17 +44,21 @@ from tests.sampling import (
     within,
 )
 
-__all__ = ["SAMPLES", "WITHOUT_GRADIENT", "Sample", "all_ops"]
+__all__ = ["COMPOSED", "SAMPLES", "TESTED_APART", "WITHOUT_GRADIENT", "Sample", "all_ops"]
+
+
+RESULTS = ("OpResult", "SeveralResults")
+"""What ops return, by their annotations."""
 
 
 def all_ops() -> dict[Op, str]:
-    """Every op that a module under ``portanet/ops`` offers, with the module's name: what returns an OpResult."""
+    """Every op that a module under ``portanet/ops`` offers, with the module's name: what returns one of ``RESULTS``."""
     found = {}
     for info in pkgutil.iter_modules(portanet.ops.__path__):
         module = importlib.import_module(f"portanet.ops.{info.name}")
         for name in module.__all__:
             op = getattr(module, name)
-            if inspect.isfunction(op) and inspect.signature(op).return_annotation == "OpResult":
+            if inspect.isfunction(op) and inspect.signature(op).return_annotation in RESULTS:
                 found[op] = info.name
     return found
 
@@ -572,3 +578,17 @@ WITHOUT_GRADIENT: dict[Op, list[Sample]] = {
     reductions.argmin: searched(np.argmin),
 }
 """Ops that are constant almost everywhere, or whose results are no floating-point numbers."""
+
+COMPOSED: dict[Callable[..., Any], list[Sample]] = {}
+"""Functions that are put together from ops, with gradients."""
+
+TESTED_APART = {
+    *("eig", "eigh", "qr", "svd", "singular_vectors"),  # unique up to signs only: tests/test_linalg.py
+    *("nonzero", "unique_all", "unique_counts", "unique_inverse"),  # several results: tests/test_sorting.py
+}
+"""Names of ops that have their tests elsewhere."""
+
+for chapter in (samples_fft, samples_linalg, samples_sorting, samples_special):
+    SAMPLES.update(chapter.SAMPLES)
+    WITHOUT_GRADIENT.update(chapter.WITHOUT_GRADIENT)
+    COMPOSED.update(chapter.COMPOSED)

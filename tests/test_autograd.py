@@ -380,10 +380,27 @@ def test_conversion_carries_gradients_back(backend: str, rng: Any) -> None:
         assert not x.to(dtype).requires_grad
 
 
-def test_a_complex_number_beside_real_ones_is_refused(backend: str) -> None:
-    x = pn.Tensor([1.0, 2.0], requires_grad=True)
+def test_a_complex_number_beside_real_ones_makes_them_complex(backend: str, rng: Any) -> None:
+    """The one case in which a Python number decides the data type: the standard has it so."""
+    for dtype, wide in ((pn.float32, pn.complex64), (pn.float64, pn.complex128)):
+        x = pn.Tensor(rng.normal(size=3), dtype=dtype, requires_grad=True)
+        values = x.detach().numpy()
+        for found, expected in (
+            (x * 2j, values * 2j),
+            (2j - x, 2j - values),
+            (x / 2j, values / 2j),
+            (x + (1 + 2j), values + (1 + 2j)),
+        ):
+            assert found.dtype == wide
+            np.testing.assert_allclose(found.detach().numpy(), expected, rtol=1e-6)
+        pn.sum(pn.imag(x * x * 2j)).backward()
+        assert x.grad.dtype == dtype
+        np.testing.assert_allclose(x.grad.numpy(), 4 * values, rtol=1e-6)
     with pytest.raises(pn.errors.DTypeError, match="complex64"):
-        _ = x / 2j
+        _ = pn.asarray([1, 2]) * 1j
+    y = pn.asarray([1.0, 2.0])
+    with pytest.raises(pn.errors.DTypeError, match="cannot hold them"):
+        y += 1j
 
 
 # Inside a compiler

@@ -423,9 +423,7 @@ def test_parameter_copies_and_requires_a_gradient(backend: str) -> None:
     assert type(parameter * 2) is pn.Tensor
     assert nn.Parameter([1.0, 2.0]).dtype == pn.float32
     assert nn.Parameter(np.array([1, 2], ">f8")).dtype == pn.float64
-    with pytest.raises(
-        DTypeError, match=r"requires_grad: only floating-point Tensors.*portanet\.astype"
-    ):
+    with pytest.raises(DTypeError, match=r"requires_grad: only floating-point Tensors.*portanet\.astype"):
         nn.Parameter(pn.arange(3))
 
 

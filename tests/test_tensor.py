@@ -116,10 +116,26 @@ def test_what_torch_tracks_itself_comes_in_without_its_history() -> None:
             (x * 2.0).numpy()
 
 
-def test_a_sequence_of_tensors_is_sent_to_stack(backend: str) -> None:
-    for parts in ([pn.ones((2,)), pn.ones((2,))], [[pn.ones(())]]):
-        with pytest.raises(DTypeError, match=r"portanet\.stack"):
-            pn.asarray(parts)
+def test_a_sequence_of_tensors_is_stacked_with_its_gradients(backend: str, rng: Any) -> None:
+    x, y = (pn.Tensor(rng.normal(size=2), requires_grad=True) for _ in range(2))
+    z = pn.asarray([[x, y], [y, x * 2.0]])
+    assert z.shape == (2, 2, 2)
+    pn.sum(z).backward()
+    np.testing.assert_array_equal(x.grad.numpy(), [3, 3])
+    np.testing.assert_array_equal(y.grad.numpy(), [2, 2])
+    assert pn.asarray([pn.asarray(1), pn.asarray(2)], dtype=pn.float32).dtype == pn.float32
+    with pytest.raises(ValueError, match="copy"):
+        pn.asarray([x, y], copy=False)
+    with pytest.raises(DTypeError, match=r"portanet\.stack"):
+        pn.Tensor([x, y])
+
+
+def test_asarray_returns_what_is_already_so(backend: str, rng: Any) -> None:
+    x = pn.asarray(rng.normal(size=2))
+    assert pn.asarray(x) is x
+    assert pn.asarray(x, dtype=pn.float64, device=x.device, copy=False) is x
+    assert pn.asarray(x, copy=True) is not x
+    assert pn.asarray(x, dtype=pn.float32).dtype == pn.float32
 
 
 @pytest.mark.parametrize("nonsense", ["text", {"a": 1}, None, object(), [[1, 2], [3]]])

@@ -8,12 +8,14 @@ are what it proves.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 
-from portanet.backend import Backend, Unavailability
+from portanet.backend import Backend, Unavailability, backend_named
 from portanet.dtypes import Device
 from portanet.protocols import Array, NativeDType
 
@@ -69,6 +71,20 @@ class ArrayAPIStrictBackend(Backend):
     def to_host(self, array: Array) -> Any:
         """A NumPy array; it may share memory with the array."""
         return np.asarray(array.to_device(self.native_device(self.devices()[0])))
+
+    @cached_property
+    def special_functions(self) -> Mapping[str, Callable[..., Array]]:
+        """NumPy's, by way of the host: the standard has none."""
+        functions = backend_named("numpy").special_functions
+        return {name: self._through_the_host(function) for name, function in functions.items()}
+
+    def _through_the_host(self, function: Callable[..., Any]) -> Callable[..., Array]:
+        def called(*operands: Array) -> Array:
+            return self.asarray(
+                function(*(self.to_host(x) for x in operands)), device=operands[0].device, copy=True
+            )
+
+        return called
 
 
 def _short_name(native: Any) -> str:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib import import_module
 from typing import Any, ClassVar
 
@@ -122,6 +123,13 @@ class CuPyBackend(Backend):
         with self.native_device(device or self.devices()[0]):
             in_use = cupy.get_default_memory_pool().used_bytes()
             return MemoryFigures(in_use, None, cupy.cuda.runtime.memGetInfo()[1])
+
+    @cached_property
+    def special_functions(self) -> Mapping[str, Callable[..., Array]]:
+        """Those of ``cupyx.scipy.special``."""
+        from portanet_cupy.special import FUNCTIONS
+
+        return FUNCTIONS
 
 
 def _cupy() -> Any:

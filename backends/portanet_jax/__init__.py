@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
@@ -206,6 +206,13 @@ class JAXBackend(Backend):
         return MemoryFigures(
             figures.get("bytes_in_use"), figures.get("peak_bytes_in_use"), figures.get("bytes_limit")
         )
+
+    @cached_property
+    def special_functions(self) -> Mapping[str, Callable[..., Array]]:
+        """Those of ``jax.scipy.special``."""
+        from portanet_jax.special import FUNCTIONS
+
+        return FUNCTIONS
 
 
 def _listed_devices() -> tuple[list[Any], str | None]:

@@ -5,8 +5,9 @@ NumPy's main namespace follows the standard since version 2, so no compatibility
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from portanet.backend import Backend, Kernel
@@ -58,6 +59,13 @@ class NumPyBackend(Backend):
     def to_host(self, array: Array) -> Any:
         """The array itself."""
         return array
+
+    @cached_property
+    def special_functions(self) -> Mapping[str, Callable[..., Array]]:
+        """Those of SciPy, which is imported for them; raises BackendUnavailableError where it is missing."""
+        from portanet_numpy.special import functions_of_scipy
+
+        return functions_of_scipy()
 
 
 _HOST = Device("numpy", "cpu")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib import import_module
 from typing import Any, ClassVar
 
@@ -158,6 +159,13 @@ class TorchBackend(Backend):
             torch.cuda.max_memory_allocated(place.name),
             torch.cuda.mem_get_info(place.name)[1],
         )
+
+    @cached_property
+    def special_functions(self) -> Mapping[str, Callable[..., Array]]:
+        """Those of ``torch.special``, and the gamma function."""
+        from portanet_torch.special import FUNCTIONS
+
+        return FUNCTIONS
 
 
 _PLACES: dict[Any, Device] = {}

@@ -9,7 +9,8 @@ from functools import cached_property
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from portanet.dtypes import ALL_DTYPES, Device, DType
-from portanet.errors import DTypeError
+from portanet.dtypes import bool as bool_
+from portanet.errors import BackendUnavailableError, DTypeError
 from portanet.protocols import Array, Namespace, NativeDType
 
 __all__ = [
@@ -262,6 +263,8 @@ class Backend:
 
     def native_dtype(self, dtype: DType | NativeDType) -> NativeDType:
         """The library's data type; one that is the library's already passes through."""
+        if dtype is bool:
+            dtype = bool_  # the one of Python's types that can mean only one thing
         if not isinstance(dtype, DType):
             if isinstance(dtype, str) or (isinstance(dtype, type) and dtype in (bool, int, float, complex)):
                 raise DTypeError(
@@ -320,6 +323,31 @@ class Backend:
     def memory(self, device: Device | None = None) -> MemoryFigures:
         """Memory of the device in bytes."""
         return MemoryFigures(None, None, None)
+
+    @cached_property
+    def special_functions(self) -> Mapping[str, Callable[..., Array]]:
+        """The library's special functions by SciPy's names, with SciPy's order of arguments.
+
+        They take arrays of one real floating-point data type, which their results have as well, and know nothing of
+        gradients. :mod:`portanet.ops.special` says which ones it asks for; finding them may import a further library.
+        """
+        return {}
+
+    def special_function(self, name: str) -> Callable[..., Array]:
+        """One of :attr:`special_functions`.
+
+        Raises
+        ------
+        BackendUnavailableError
+            If the library has no such function.
+        """
+        function = self.special_functions.get(name)
+        if function is None:
+            raise BackendUnavailableError(
+                f"special.{name}: backend {self.name!r} has no such function. Compute it where there is one, for "
+                "example of portanet.asarray(x).to('numpy')."
+            )
+        return function
 
     def random_bits(self, seed: int, stream: int, count: int, *, device: Any = None) -> Array:
         """``count`` random 32-bit words of one stream, the same on every backend, as a uint32 array on the device."""

@@ -46,11 +46,13 @@ class NamespaceInfo:
         self, *, device: Device | str | None = None, kind: str | tuple[str, ...] | None = None
     ) -> dict[str, DType]:
         """The data types, of one kind or of all, that the backend has."""
-        backend = native_place(device)[0]
+        backend, native_device, _ = native_place(device)
+        own = getattr(backend.namespace, "__array_namespace_info__", None)
+        names = _STANDARD if own is None else _STANDARD & set(own().dtypes(device=native_device))
         return {
             dtype.name: dtype
             for dtype in backend.native_dtypes
-            if dtype.name in _STANDARD and (kind is None or isdtype(dtype, kind))
+            if dtype.name in names and (kind is None or isdtype(dtype, kind))
         }
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from portanet.ops.promotion import all_alike
+from math import prod
+
+from portanet.errors import DTypeError, OptionError, ShapeError
+from portanet.ops.promotion import all_alike, device_of
 from portanet.protocols import Array, Namespace, NativeDType, OpResult
 
 __all__ = [
@@ -18,6 +21,7 @@ __all__ = [
     "roll",
     "squeeze",
     "stack",
+    "tile",
     "tril",
     "triu",
 ]
@@ -50,10 +54,19 @@ def moveaxis(
     return xp.moveaxis(x, source, destination), (lambda g: xp.moveaxis(g, destination, source),)
 
 
-def expand_dims(xp: Namespace, x: Array, /, *, axis: int = 0) -> OpResult:
-    """Insert an axis of length 1."""
+def expand_dims(xp: Namespace, x: Array, /, axis: int | tuple[int, ...] = 0) -> OpResult:
+    """Insert an axis of length 1, or several: ``axis`` says where in the result they stand."""
     before = x.shape
-    return xp.expand_dims(x, axis=axis), (lambda g: xp.reshape(g, before),)
+    if isinstance(axis, int):
+        r = xp.expand_dims(x, axis=axis)
+    else:
+        ndim = x.ndim + len(axis)
+        new = {place_of_axis(a, ndim) for a in axis}
+        if len(new) != len(axis):
+            raise IndexError(f"axis: expected different places, got {tuple(axis)} for {ndim} dimensions.")
+        lengths = iter(before)
+        r = xp.reshape(x, tuple(1 if a in new else next(lengths) for a in range(ndim)))
+    return r, (lambda g: xp.reshape(g, before),)
 
 
 def squeeze(xp: Namespace, x: Array, /, axis: int | tuple[int, ...]) -> OpResult:
@@ -82,12 +95,19 @@ def roll(
 
 def tril(xp: Namespace, x: Array, /, *, k: int = 0) -> OpResult:
     """Keep the lower triangle of each matrix, up to diagonal ``k``."""
+    _check_matrices("tril", x)
     return xp.tril(x, k=k), (lambda g: xp.tril(g, k=k),)
 
 
 def triu(xp: Namespace, x: Array, /, *, k: int = 0) -> OpResult:
     """Keep the upper triangle of each matrix, from diagonal ``k`` on."""
+    _check_matrices("triu", x)
     return xp.triu(x, k=k), (lambda g: xp.triu(g, k=k),)
+
+
+def _check_matrices(name: str, x: Array) -> None:
+    if x.ndim < 2:
+        raise ShapeError(f"{name}: expected a matrix or a stack of them, got shape {tuple(x.shape)}.")
 
 
 def astype(xp: Namespace, x: Array, /, dtype: NativeDType, *, copy: bool = True) -> OpResult:
@@ -102,7 +122,7 @@ def concat(xp: Namespace, *arrays: Array, axis: int | None = 0) -> OpResult:
     """Join arrays along an existing axis; with ``axis=None`` flatten them first."""
     r = xp.concat(all_alike(xp, arrays), axis=axis)
     if axis is None:
-        sizes = [_size(x) for x in arrays]
+        sizes = [prod(x.shape) for x in arrays]
         starts = [sum(sizes[:i]) for i in range(len(sizes))]
         return r, tuple(
             lambda g, start=start, size=size, shape=x.shape: xp.reshape(g[start : start + size], shape)
@@ -125,8 +145,65 @@ def stack(xp: Namespace, *arrays: Array, axis: int = 0) -> OpResult:
     return r, tuple(lambda g, i=i: g[(*before, i, ...)] for i in range(len(arrays)))
 
 
-def _size(x: Array) -> int:
-    size = 1
-    for length in x.shape:
-        size *= length
-    return size
+def tile(xp: Namespace, x: Array, /, repetitions: tuple[int, ...]) -> OpResult:
+    """The array so many times along each axis, one after another; missing axes stand in front, of length 1."""
+    repetitions = (repetitions,) if isinstance(repetitions, int) else tuple(repetitions)
+    if any(times < 0 for times in repetitions):
+        raise OptionError(f"repetitions: expected whole numbers of at least 0, got {repetitions}.")
+    before = x.shape
+    times = (1,) * (x.ndim - len(repetitions)) + repetitions
+    lengths = (1,) * (len(times) - x.ndim) + tuple(before)
+    pairs = tuple(size for pair in zip(times, lengths, strict=True) for size in pair)
+
+    def vjp(g: Array) -> Array:
+        copies = tuple(range(0, len(pairs), 2))
+        return xp.reshape(xp.sum(xp.reshape(g, pairs), axis=copies, dtype=g.dtype), before)
+
+    return xp.tile(x, repetitions), (vjp,)
+
+
+def repeated_places(xp: Namespace, counts: Array, length: int) -> Array:
+    """The place of each element in turn, as often as it is repeated: 0, 0, 2 for the counts 2, 0, 1.
+
+    How long that is depends on the values, so they are read on the host.
+
+    Parameters
+    ----------
+    counts : Array
+        Integers of shape (length,) or (1,).
+    length : int
+        How many elements there are.
+
+    Raises
+    ------
+    DTypeError, ShapeError, OptionError
+        If the counts are no integers, are not one for each element, or are negative.
+    """
+    if not xp.isdtype(counts.dtype, "integral"):
+        raise DTypeError(
+            f"repeats: expected integers, got {counts.dtype}. Convert them with portanet.astype(...)."
+        )
+    if tuple(counts.shape) not in ((), (1,), (length,)):
+        shape = tuple(counts.shape)
+        raise ShapeError(
+            f"repeats: expected one count, or one for each of {length} elements, got shape {shape}."
+        )
+    counts = xp.broadcast_to(xp.astype(counts, xp.int64), (length,))
+    if bool(xp.any(counts < 0)):
+        raise OptionError("repeats: expected counts of at least 0, got a negative one.")
+    ends = xp.cumulative_sum(counts, axis=0)
+    places = xp.arange(int(ends[-1]) if length else 0, dtype=xp.int64, device=device_of(counts))
+    return xp.searchsorted(ends, places, side="right")
+
+
+def place_of_axis(axis: int, ndim: int) -> int:
+    """An axis counted from the front.
+
+    Raises
+    ------
+    IndexError
+        If there is no such axis.
+    """
+    if not -ndim <= axis < ndim:
+        raise IndexError(f"axis: {axis} is out of range for {ndim} dimensions.")
+    return axis % ndim

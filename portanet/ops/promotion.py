@@ -12,7 +12,16 @@ from typing import Any
 
 from portanet.protocols import Array, Namespace, NativeDType
 
-__all__ = ["alike", "all_alike", "constant_like", "device_of", "floating", "is_complex", "is_integer", "promoted"]
+__all__ = [
+    "alike",
+    "all_alike",
+    "constant_like",
+    "device_of",
+    "floating",
+    "is_complex",
+    "is_integer",
+    "promoted",
+]
 
 _is_complex: dict[tuple[Namespace, NativeDType], bool] = {}
 _is_integer: dict[tuple[Namespace, NativeDType], bool] = {}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from math import prod as product
 
+from portanet.ops.composition import apply
+from portanet.ops.cumulative import cumulative_prod
 from portanet.ops.promotion import floating, is_integer
 from portanet.protocols import Array, Namespace, NativeDType, OpResult
 
@@ -77,26 +79,20 @@ def prod(
         return r, (None,)
 
     def vjp(g: Array) -> Array:
-        # The product of all the others, without dividing: products of what stands before and of what stands
+        # The product of all the others, without dividing: the product of what stands before times that of what stands
         # after, along one axis.
         axes = tuple(range(x.ndim)) if axis is None else (axis,) if isinstance(axis, int) else axis
         axes = tuple(a % x.ndim for a in axes)
-        others = tuple(a for a in range(x.ndim) if a not in axes)
-        order = others + axes
-        kept = tuple(x.shape[a] for a in others)
+        order = (*(a for a in range(x.ndim) if a not in axes), *axes)
+        kept = tuple(x.shape[a] for a in order[: x.ndim - len(axes)])
         length = product(x.shape[a] for a in axes)
-        rows = xp.reshape(xp.permute_dims(x, order), (*kept, length))
-        parts = [rows[..., i] for i in range(length)]
-        ones = xp.ones_like(g) if not keepdims else xp.reshape(xp.ones_like(g), kept)
-        before, after = [ones], [ones]
-        for part in parts[:-1]:
-            before.append(before[-1] * part)
-        for part in reversed(parts[1:]):
-            after.append(after[-1] * part)
-        if not parts:
-            return xp.zeros_like(x)
-        rest = xp.stack([b * a for b, a in zip(before, reversed(after), strict=True)], axis=-1)
-        rest = xp.reshape(rest, (*kept, *(x.shape[a] for a in axes)))
+        rows = xp.astype(xp.reshape(xp.permute_dims(x, order), (*kept, length)), r.dtype, copy=False)
+
+        def before(rows: Array) -> Array:
+            return apply(xp, cumulative_prod, rows, axis=-1, include_initial=True)[..., :length]
+
+        rest = before(rows) * xp.flip(before(xp.flip(rows, axis=-1)), axis=-1)
+        rest = xp.reshape(rest, tuple(x.shape[a] for a in order))
         inverse = tuple(sorted(range(x.ndim), key=order.__getitem__))
         return _restore(xp, x, g, axis, keepdims) * xp.permute_dims(rest, inverse)
 
