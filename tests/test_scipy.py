@@ -21,6 +21,8 @@ from portanet.errors import GradientError
 
 scipy = pytest.importorskip("scipy", reason="compares with SciPy's functions on NumPy arrays")
 sklearn = pytest.importorskip("sklearn", reason="compares with scikit-learn's functions on NumPy arrays")
+if os.environ.get("SCIPY_ARRAY_API") != "1" or tuple(map(int, scipy.__version__.split(".")[:2])) < (1, 17):
+    pytest.skip("the list is that of SciPy 1.17, imported with SCIPY_ARRAY_API=1", allow_module_level=True)
 
 from scipy import constants, differentiate, fft, integrate, optimize, signal, special, stats  # noqa: E402
 from scipy.cluster.vq import whiten  # noqa: E402
@@ -35,10 +37,6 @@ from sklearn import (  # noqa: E402
 )
 from sklearn.metrics import pairwise  # noqa: E402
 
-pytestmark = pytest.mark.skipif(
-    os.environ.get("SCIPY_ARRAY_API") != "1" or tuple(map(int, scipy.__version__.split(".")[:2])) < (1, 17),
-    reason="the list is that of SciPy 1.17, imported with SCIPY_ARRAY_API=1",
-)
 PAGE = Path(__file__).parents[1] / "docs" / "scipy.md"
 
 Draw = Callable[[Any], Any]
