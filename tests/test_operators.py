@@ -310,3 +310,27 @@ def test_in_place_with_nonsense_is_left_to_python() -> None:
     x = pn.ones((2,))
     with pytest.raises(TypeError):
         x += "a"
+
+
+def test_an_array_without_axes_has_its_say_in_the_data_type(backend: str) -> None:
+    """Some libraries leave it out; the standard does not."""
+    many, one = pn.asarray([1, 2], dtype=pn.int16), pn.asarray(70_000, dtype=pn.int64)
+    for function in (
+        pn.add,
+        pn.subtract,
+        pn.multiply,
+        pn.maximum,
+        pn.bitwise_xor,
+        pn.floor_divide,
+        pn.remainder,
+    ):
+        assert function(many, one).dtype == pn.int64, function.__name__
+        assert function(one, many).dtype == pn.int64, function.__name__
+    assert (pn.asarray(1.0, dtype=pn.float64) / pn.asarray([3.0])).dtype == pn.float64
+    assert (many < one).numpy().tolist() == [True, True]
+    assert (one >= many).numpy().tolist() == [True, True]
+    assert (many == one).numpy().tolist() == [False, False]
+    x = pn.Tensor([1.0, 2.0], requires_grad=True)
+    y = pn.Tensor(3.0, dtype=pn.float64, requires_grad=True)
+    pn.sum(x * y).backward()
+    assert (x.grad.dtype, y.grad.dtype) == (pn.float32, pn.float64)

@@ -177,7 +177,7 @@ def solve(xp: Namespace, x: Array, y: Array, /) -> OpResult:
 
     def columns(g: Array) -> Array:
         """The cotangent of the right-hand sides, as matrices."""
-        return xp.linalg.solve(xp.matrix_transpose(x), g[..., None] if vector else _as_deep(xp, g, x))
+        return xp.linalg.solve(xp.matrix_transpose(x), g[..., None] if vector else g)
 
     def wrt_x(g: Array) -> Array:
         rows = r[..., None, :] if vector else xp.matrix_transpose(r)
@@ -187,11 +187,6 @@ def solve(xp: Namespace, x: Array, y: Array, /) -> OpResult:
         return columns(g)[..., 0] if vector else columns(g)
 
     return r, (wrt_x, wrt_y)
-
-
-def _as_deep(xp: Namespace, y: Array, x: Array) -> Array:
-    """``y`` with at least as many axes as ``x``, so that no library takes it for a stack of vectors."""
-    return xp.reshape(y, (*(1,) * (x.ndim - y.ndim), *y.shape)) if y.ndim < x.ndim else y
 
 
 def default_rtol(xp: Namespace, x: Array) -> float:

@@ -465,31 +465,37 @@ def round(xp: Namespace, x: Array, /) -> OpResult:
 
 def equal(xp: Namespace, x: Array, y: Array, /) -> OpResult:
     """``x == y``, elementwise."""
+    x, y = alike(xp, x, y)
     return x == y, (None, None)
 
 
 def not_equal(xp: Namespace, x: Array, y: Array, /) -> OpResult:
     """``x != y``, elementwise."""
+    x, y = alike(xp, x, y)
     return x != y, (None, None)
 
 
 def less(xp: Namespace, x: Array, y: Array, /) -> OpResult:
     """``x < y``, elementwise."""
+    x, y = alike(xp, x, y)
     return x < y, (None, None)
 
 
 def less_equal(xp: Namespace, x: Array, y: Array, /) -> OpResult:
     """``x <= y``, elementwise."""
+    x, y = alike(xp, x, y)
     return x <= y, (None, None)
 
 
 def greater(xp: Namespace, x: Array, y: Array, /) -> OpResult:
     """``x > y``, elementwise."""
+    x, y = alike(xp, x, y)
     return x > y, (None, None)
 
 
 def greater_equal(xp: Namespace, x: Array, y: Array, /) -> OpResult:
     """``x >= y``, elementwise."""
+    x, y = alike(xp, x, y)
     return x >= y, (None, None)
 
 
@@ -515,26 +521,31 @@ def logical_not(xp: Namespace, x: Array, /) -> OpResult:
 
 def bitwise_and(xp: Namespace, x: Array, y: Array, /) -> OpResult:
     """``x & y`` of integers or booleans."""
+    x, y = alike(xp, x, y)
     return x & y, (None, None)
 
 
 def bitwise_or(xp: Namespace, x: Array, y: Array, /) -> OpResult:
     """``x | y`` of integers or booleans."""
+    x, y = alike(xp, x, y)
     return x | y, (None, None)
 
 
 def bitwise_xor(xp: Namespace, x: Array, y: Array, /) -> OpResult:
     """``x ^ y`` of integers or booleans."""
+    x, y = alike(xp, x, y)
     return x ^ y, (None, None)
 
 
 def bitwise_left_shift(xp: Namespace, x: Array, y: Array, /) -> OpResult:
     """``x << y`` of integers."""
+    x, y = alike(xp, x, y)
     return x << y, (None, None)
 
 
 def bitwise_right_shift(xp: Namespace, x: Array, y: Array, /) -> OpResult:
     """``x >> y`` of integers; the sign stays."""
+    x, y = alike(xp, x, y)
     return x >> y, (None, None)
 
 

@@ -51,7 +51,7 @@ def fft(
     Examples
     --------
     >>> pn.fft.fft(pn.asarray([1.0, 0.0, 0.0, 0.0]))
-    Tensor([1.+0.j, 1.+0.j, 1.+0.j, 1.+0.j], dtype=portanet.complex64)
+    Tensor([1.+0.j, 1.+0.j, 1.+0.j, 1.+0.j], dtype=complex64)
     """
     return _transformed(xp, fft, x, n, axis, norm)
 

@@ -34,12 +34,18 @@ def floating(xp: Namespace, x: Any) -> Array:
 
 
 def alike(xp: Namespace, x: Any, y: Any) -> tuple[Array, Array]:
-    """Two operands, integers or booleans beside floating-point numbers in the type of these."""
+    """Two operands, integers or booleans beside floating-point numbers in the type of these.
+
+    Of two types of one kind the library takes the wider one, but for an array without axes, whose type some ignore.
+    """
     if type(x) is not type(y) or x.dtype is y.dtype:
         return x, y
     integers = is_integer(xp, x.dtype)
     if integers == is_integer(xp, y.dtype):
-        return x, y
+        if (x.ndim and y.ndim) or x.dtype == y.dtype:
+            return x, y
+        dtype = xp.result_type(x.dtype, y.dtype)
+        return xp.astype(x, dtype, copy=False), xp.astype(y, dtype, copy=False)
     return (xp.astype(x, y.dtype), y) if integers else (x, xp.astype(y, x.dtype))
 
 
