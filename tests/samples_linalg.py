@@ -140,6 +140,18 @@ def sums_apart(*shape: int, is_complex: bool = False) -> Draw:
     return draw
 
 
+def vector_norm(x: Any, **options: Any) -> Any:
+    """NumPy's, which before 2.3 refuses arrays without elements."""
+    if x.size:
+        return np.linalg.vector_norm(x, **options)
+    return np.sum(np.abs(x), axis=options.get("axis"), keepdims=options.get("keepdims", False))
+
+
+def matrix_rank(x: Any, **options: Any) -> Any:
+    """NumPy's, which before 2.3 refuses arrays without elements."""
+    return np.linalg.matrix_rank(x, **options) if x.size else np.zeros(x.shape[:-2], dtype=np.int64)
+
+
 def one(draws: list[Draw], reference: Any, **options: Any) -> list[Sample]:
     return [Sample((draw,), options, reference) for draw in draws]
 
@@ -208,7 +220,7 @@ SAMPLES: dict[Op, list[Sample]] = {
     decompositions.svdvals: one(several(regular, *RECTANGULAR), np.linalg.svdvals),
     decompositions.vector_norm: [
         *(
-            Sample((draw,), {"ord": order, **options}, np.linalg.vector_norm)
+            Sample((draw,), {"ord": order, **options}, vector_norm)
             for order in (2, 1, np.inf, -np.inf, 3, 2.5, 0.5, -1, -2)
             for draw, options in [
                 (lengths_apart(2, 3), {}),
@@ -217,7 +229,7 @@ SAMPLES: dict[Op, list[Sample]] = {
             ]
         ),
         *(
-            Sample((draw,), options, np.linalg.vector_norm)
+            Sample((draw,), options, vector_norm)
             for draw, options in [
                 (lengths_apart(), {}),
                 (lengths_apart(3), {"axis": -1}),
@@ -246,10 +258,10 @@ WITHOUT_GRADIENT: dict[Op, list[Sample]] = {
         lambda x: np.linalg.eigvals(x).astype(complex),
     ),
     decompositions.matrix_rank: [
-        *one(several(regular, *RECTANGULAR), np.linalg.matrix_rank),
-        *one([singular(4, 4, rank=2), singular(2, 3, 3, rank=1, is_complex=True)], np.linalg.matrix_rank),
-        *one([given(np.diag([8.0, 4.0, 2.0, 1.0]))], np.linalg.matrix_rank, rtol=0.3),
-        *one([given(np.zeros((2, 3)))], np.linalg.matrix_rank),
+        *one(several(regular, *RECTANGULAR), matrix_rank),
+        *one([singular(4, 4, rank=2), singular(2, 3, 3, rank=1, is_complex=True)], matrix_rank),
+        *one([given(np.diag([8.0, 4.0, 2.0, 1.0]))], matrix_rank, rtol=0.3),
+        *one([given(np.zeros((2, 3)))], matrix_rank),
     ],
 }
 
