@@ -51,11 +51,11 @@ def detect_anomaly(*, check_inf: bool = True) -> Iterator[None]:
 
     Examples
     --------
-    >>> x = pn.Tensor([4.0, -1.0], requires_grad=True)
+    >>> x = pn.zeros((2, 2))
     >>> with pn.detect_anomaly():  # doctest: +IGNORE_EXCEPTION_DETAIL
-    ...     y = pn.sum(pn.log(x))
+    ...     y = pn.linalg.slogdet(x)
     Traceback (most recent call last):
-    portanet.errors.AnomalyError: log made NaN of finite numbers, called at ...
+    portanet.errors.AnomalyError: slogdet made an infinity of finite numbers, called at ...
     """
     token = _only_nan.set(not check_inf)
     watch.active += 1

@@ -45,9 +45,9 @@ def checkpoint(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     Examples
     --------
     >>> x = pn.Tensor([1.0, 2.0], requires_grad=True)
-    >>> pn.checkpoint(lambda x: pn.sum(pn.exp(x) * x), x).backward()
+    >>> pn.checkpoint(lambda x: pn.sum(x * x * x), x).backward()
     >>> x.grad
-    Tensor([ 5.4365635, 22.167168 ])
+    Tensor([ 3., 12.])
     """
     leaves, rebuild = flatten([args, kwargs])
     kept = [another(leaf) if isinstance(leaf, Tensor) else leaf for leaf in leaves]

@@ -25,7 +25,7 @@ from portanet.errors import OptionError
 from portanet.functions.creation import full_like
 from portanet.functions.elementwise import expm1, log1p, multiply, negative, where
 from portanet.functions.manipulation import moveaxis, reshape
-from portanet.ops import layers
+from portanet.ops import bessel, entropies, layers
 from portanet.ops import special as ops
 from portanet.protocols import Array
 from portanet.tensor import lift
@@ -76,44 +76,44 @@ __all__ = [
 beta = lift(ops.beta)
 betaln = lift(ops.betaln)
 digamma = lift(ops.digamma)
-entr = lift(ops.entr)
+entr = lift(entropies.entr)
 erf = lift(ops.erf)
 erfc = lift(ops.erfc)
 erfcinv = lift(ops.erfcinv)
 erfcx = lift(ops.erfcx)
 erfinv = lift(ops.erfinv)
-exp10 = lift(ops.exp10)
-exp2 = lift(ops.exp2)
+exp10 = lift(entropies.exp10)
+exp2 = lift(entropies.exp2)
 expit = lift(layers.sigmoid)
 gamma = lift(ops.gamma)
 gammainc = lift(ops.gammainc)
 gammaincc = lift(ops.gammaincc)
 gammaln = lift(ops.gammaln)
 gammasgn = lift(ops.gammasgn)
-i0 = lift(ops.i0)
-i0e = lift(ops.i0e)
-i1 = lift(ops.i1)
-i1e = lift(ops.i1e)
-kl_div = lift(ops.kl_div)
+i0 = lift(bessel.i0)
+i0e = lift(bessel.i0e)
+i1 = lift(bessel.i1)
+i1e = lift(bessel.i1e)
+kl_div = lift(entropies.kl_div)
 log_ndtr = lift(ops.log_ndtr)
-logit = lift(ops.logit)
+logit = lift(entropies.logit)
 ndtr = lift(ops.ndtr)
 ndtri = lift(ops.ndtri)
 psi = digamma
-rel_entr = lift(ops.rel_entr)
-sinc = lift(ops.sinc)
-xlog1py = lift(ops.xlog1py)
-xlogy = lift(ops.xlogy)
+rel_entr = lift(entropies.rel_entr)
+sinc = lift(bessel.sinc)
+xlog1py = lift(entropies.xlog1py)
+xlogy = lift(entropies.xlogy)
 
 _hurwitz_zeta = lift(ops.zeta)
 _log_softmax = lift(layers.log_softmax)
-_logsumexp = lift(ops.logsumexp)
+_logsumexp = lift(entropies.logsumexp)
 _softmax = lift(layers.softmax)
 _softplus = lift(layers.softplus)
 
 # Derivatives of others only, which a higher-order pass looks up.
-lift(ops.bessel_over_power)
-lift(ops.spherical_bessel_over_power)
+lift(bessel.bessel_over_power)
+lift(bessel.spherical_bessel_over_power)
 
 
 def zeta(x: Array, q: Array | None = None, /) -> Array:

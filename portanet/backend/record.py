@@ -329,7 +329,8 @@ class Backend:
         """The library's special functions by SciPy's names, with SciPy's order of arguments.
 
         They take arrays of one real floating-point data type, which their results have as well, and know nothing of
-        gradients. :mod:`portanet.ops.special` says which ones it asks for; finding them may import a further library.
+        gradients. :mod:`portanet.ops.special` and :mod:`portanet.ops.bessel` ask for them; finding them may import a
+        further library.
         """
         return {}
 
