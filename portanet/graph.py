@@ -282,7 +282,7 @@ def walk_back(
                 continue
             contribution = vjp(cotangent)
             if watch.active:
-                check_cotangent(node, node.parents.index(parent), cotangent, contribution)
+                check_cotangent(node, vjps.index(vjp), cotangent, contribution)
             if not exact:
                 if contribution.shape != operand.shape:
                     contribution = unbroadcast(xp, contribution, operand.shape)

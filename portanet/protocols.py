@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-__all__ = ["Array", "NativeDType", "Namespace", "Op", "OpResult", "Scalar", "Vjp"]
+__all__ = ["Array", "NativeDType", "Namespace", "Op", "OpResult", "Scalar", "SeveralResults", "Vjp"]
 
 Array: TypeAlias = Any
 """An array of any library that follows the Python array API standard."""
@@ -28,6 +28,9 @@ Vjp: TypeAlias = Callable[[Array], Array]
 
 OpResult: TypeAlias = tuple[Array, tuple[Vjp | None, ...]]
 """What an op returns: its result, and one vjp for each array operand (None where no gradient exists)."""
+
+SeveralResults: TypeAlias = tuple[tuple[Array, ...], tuple[tuple[Vjp | None, ...], ...]]
+"""What an op with several results returns: the results, and for each of them one vjp for each array operand."""
 
 Op: TypeAlias = Callable[..., OpResult]
 """``op(xp, *operands, **options)``: forward and gradient of one operation, in one place."""

@@ -34,11 +34,21 @@ def _backend_names(config: pytest.Config) -> list[str]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "backend" in metafunc.fixturenames:
         metafunc.parametrize("backend", _backend_names(metafunc.config), indirect=True)
+    if "eager" in metafunc.fixturenames:
+        names = [name for name in _backend_names(metafunc.config) if name != "jax"]
+        metafunc.parametrize("eager", names, indirect=True)
 
 
 @pytest.fixture
 def backend(request: pytest.FixtureRequest) -> Iterator[str]:
     """The name of one backend, in use during the test."""
+    with pn.use_backend(request.param, strict=True):
+        yield request.param
+
+
+@pytest.fixture
+def eager(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Like ``backend``, without JAX, which would compile for minutes what the tests that take this one try."""
     with pn.use_backend(request.param, strict=True):
         yield request.param
 

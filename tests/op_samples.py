@@ -583,7 +583,7 @@ COMPOSED: dict[Callable[..., Any], list[Sample]] = {}
 """Functions that are put together from ops, with gradients."""
 
 TESTED_APART = {
-    *("eig", "eigh", "qr", "svd", "singular_vectors"),  # unique up to signs only: tests/test_linalg.py
+    *("eig", "eigh", "qr", "svd"),  # unique up to signs only: tests/test_linalg.py
     *("nonzero", "unique_all", "unique_counts", "unique_inverse"),  # several results: tests/test_sorting.py
 }
 """Names of ops that have their tests elsewhere."""

@@ -71,6 +71,15 @@ def test_the_backward_pass_names_the_line_of_the_forward_pass(backend: str) -> N
     assert x.grad is None
 
 
+def test_the_right_one_of_two_equal_operands_is_named() -> None:
+    x = pn.Tensor([-1.0], requires_grad=True)
+    with (
+        pn.detect_anomaly(),
+        pytest.raises(AnomalyError, match="the gradient of pow by its operand 2 holds NaN"),
+    ):
+        pn.sum(x**x).backward()
+
+
 def test_a_graph_from_before_the_mode_is_checked_as_well(backend: str) -> None:
     x = pn.Tensor([0.0, 1.0], requires_grad=True)
     loss = pn.sum(pn.sqrt(x))

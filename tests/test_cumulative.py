@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,20 +16,6 @@ from portanet.testing import gradcheck, gradgradcheck
 
 ZEROS = [[2.0, 3.0, -1.5, 0.5, 4.0], [2.0, 0.0, 3.0, -1.0, 1.5], [0.0, 2.0, 0.0, 3.0, 0.5], [0.0] * 5]
 """Rows with no zero, one, two, and nothing else."""
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """``eager`` is every backend but JAX, which would compile for minutes what these tests try."""
-    if "eager" in metafunc.fixturenames:
-        chosen = metafunc.config.getoption("--backend")
-        names = chosen or [report.name for report in pn.available_backends() if report.available]
-        metafunc.parametrize("eager", [name for name in names if name != "jax"], indirect=True)
-
-
-@pytest.fixture
-def eager(request: pytest.FixtureRequest) -> Iterator[str]:
-    with pn.use_backend(request.param, strict=True):
-        yield request.param
 
 
 def test_names_and_places_of_arguments_are_the_standards() -> None:

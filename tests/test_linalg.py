@@ -53,20 +53,6 @@ FIELDS = {
 }
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """``eager`` is every backend but JAX, which would compile for minutes what these tests try."""
-    if "eager" in metafunc.fixturenames:
-        chosen = metafunc.config.getoption("--backend")
-        names = chosen or [report.name for report in pn.available_backends() if report.available]
-        metafunc.parametrize("eager", [name for name in names if name != "jax"], indirect=True)
-
-
-@pytest.fixture
-def eager(request: pytest.FixtureRequest) -> Iterator[str]:
-    with pn.use_backend(request.param, strict=True):
-        yield request.param
-
-
 def by_name(function: Any) -> str:
     return function.__name__
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -21,20 +20,6 @@ UNIQUE = {
     "unique_counts": ("values", "counts"),
     "unique_inverse": ("values", "inverse_indices"),
 }
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """``eager`` is every backend but JAX, which would compile for minutes what these tests try."""
-    if "eager" in metafunc.fixturenames:
-        chosen = metafunc.config.getoption("--backend")
-        names = chosen or [report.name for report in pn.available_backends() if report.available]
-        metafunc.parametrize("eager", [name for name in names if name != "jax"], indirect=True)
-
-
-@pytest.fixture
-def eager(request: pytest.FixtureRequest) -> Iterator[str]:
-    with pn.use_backend(request.param, strict=True):
-        yield request.param
 
 
 def test_names_and_places_of_arguments_are_the_standards() -> None:

@@ -40,20 +40,6 @@ INF, NAN = np.inf, np.nan
 needs_scipy = pytest.mark.usefixtures("scipy_special")
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """``eager`` is every backend but JAX, which would compile for minutes what these tests try."""
-    if "eager" in metafunc.fixturenames:
-        chosen = metafunc.config.getoption("--backend")
-        names = chosen or [report.name for report in pn.available_backends() if report.available]
-        metafunc.parametrize("eager", [name for name in names if name != "jax"], indirect=True)
-
-
-@pytest.fixture
-def eager(request: pytest.FixtureRequest) -> Iterator[str]:
-    with pn.use_backend(request.param, strict=True):
-        yield request.param
-
-
 @pytest.fixture
 def scipy_special() -> Any:
     return pytest.importorskip("scipy.special", reason="SciPy, the extra `special`, is the reference")

@@ -15,15 +15,14 @@ depend on that choice; no other function of them has a derivative.
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal, cast
 
 from portanet.errors import DTypeError, OptionError, ShapeError
 from portanet.ops.composition import conjugate, recorded
 from portanet.ops.promotion import device_of, is_complex, is_integer, promoted
-from portanet.protocols import Array, Namespace, NativeDType, Op, OpResult, Vjp
+from portanet.protocols import Array, Namespace, NativeDType, Op, OpResult, SeveralResults
 
 __all__ = [
-    "SeveralResults",
     "check_floating",
     "check_matrices",
     "cholesky",
@@ -43,10 +42,6 @@ __all__ = [
     "svdvals",
     "vector_norm",
 ]
-
-SeveralResults: TypeAlias = tuple[tuple[Array, ...], tuple[tuple[Vjp | None, ...], ...]]
-"""What an op with several results returns: the results, and for each of them one vjp per operand."""
-
 
 # What all of them share
 

@@ -7,9 +7,8 @@ lacks them. As in the standard, NaNs are all different and the two zeros are equ
 from __future__ import annotations
 
 from portanet.errors import OptionError, ShapeError
-from portanet.ops.decompositions import SeveralResults
 from portanet.ops.promotion import constant_like, device_of, is_complex, is_integer, promoted
-from portanet.protocols import Array, Namespace, OpResult
+from portanet.protocols import Array, Namespace, OpResult, SeveralResults
 
 __all__ = [
     "count_nonzero",
