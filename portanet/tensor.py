@@ -317,46 +317,39 @@ def run_backward(
             cotangent = cotangent.astype(output.dtype)
         cotangent = conjugate(cotangent)
         seeds.append((output._node, cotangent if create_graph else cotangent._data))
-    if create_graph:
-        with enable_grad():
-            return walk_back(
-                seeds,
-                keep=retain_graph,
-                wrap=another,
-                show=shown,
-                unwrap=_checked_gradient,
-                targets=targets,
-                rerun=_run_on_tensors,
-            )
-    return walk_back(seeds, keep=retain_graph, wrap=wrap, show=shown, unwrap=_checked_array, targets=targets)
+    return _walk(seeds, retain_graph, create_graph, targets)
+
+
+def _walk(
+    seeds: Sequence[Any],
+    keep: bool,
+    create_graph: bool,
+    targets: frozenset[int] | None,
+    stop: bool = False,
+) -> dict[int, Any]:
+    """Walk back on arrays; with ``create_graph`` on Tensors, so that the walk itself is recorded."""
+    if not create_graph:
+        return walk_back(
+            seeds, keep=keep, wrap=wrap, show=shown, unwrap=_checked_array, targets=targets, stop=stop
+        )
+    with enable_grad():
+        return walk_back(
+            seeds,
+            keep=keep,
+            wrap=another,
+            show=shown,
+            unwrap=_checked_gradient,
+            targets=targets,
+            stop=stop,
+            rerun=_run_on_tensors,
+        )
 
 
 def cotangents_at(
     output: Tensor, cotangent: Any, targets: frozenset[int], create_graph: bool
 ) -> dict[int, Any]:
     """Walk back from an output to where its graph meets an older one, of whose nodes ``targets`` are the orders."""
-    seeds = [(output._node, cotangent)]
-    if not create_graph:
-        return walk_back(
-            seeds,  # type: ignore[arg-type]
-            keep=False,
-            wrap=wrap,
-            show=shown,
-            unwrap=_checked_array,
-            targets=targets,
-            stop=True,
-        )
-    with enable_grad():
-        return walk_back(
-            seeds,  # type: ignore[arg-type]
-            keep=True,
-            wrap=another,
-            show=shown,
-            unwrap=_checked_gradient,
-            targets=targets,
-            stop=True,
-            rerun=_run_on_tensors,
-        )
+    return _walk([(output._node, cotangent)], create_graph, create_graph, targets, stop=True)
 
 
 def _unit(output: Tensor, as_tensor: bool) -> Any:
