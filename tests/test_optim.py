@@ -495,3 +495,15 @@ def test_repr_shows_the_options_of_each_group() -> None:
     assert repr(optimizer).startswith("SGD (\nParameter Group 0\n    dampening: 0.0\n    lr: 0.1\n")
     assert "Parameter Group 1\n" in repr(optimizer)
     assert "    lr: 0.5\n" in repr(optimizer)
+
+
+def test_complex_parameters_are_for_rules_that_are_right_for_them(backend: str) -> None:
+    z = pn.Tensor([1 + 2j, -1j], requires_grad=True)
+    for optimizer in (pn.optim.Adam, pn.optim.AdamW):
+        with pytest.raises(pn.errors.DTypeError, match="complex64"):
+            optimizer([z])
+    with pytest.raises(pn.errors.DTypeError, match="int64"):
+        pn.optim.SGD([pn.asarray([1, 2])])
+    pn.sum(pn.abs(z) ** 2).backward()
+    pn.optim.SGD([z], lr=0.25, momentum=0.9).step()
+    np.testing.assert_allclose(z.detach().numpy(), [0.5 + 1j, -0.5j], rtol=1e-6)

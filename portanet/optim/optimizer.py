@@ -16,7 +16,7 @@ from typing import Any, ClassVar, TypeVar
 from portanet.backend import Backend, backend_of
 from portanet.checks import check_number
 from portanet.conversion import require_known
-from portanet.errors import OptionError, ShapeError, StateDictError
+from portanet.errors import DTypeError, OptionError, ShapeError, StateDictError
 from portanet.graph import enable_grad
 from portanet.nn.parameter import UninitializedParameter
 from portanet.protocols import Array
@@ -157,6 +157,8 @@ class Optimizer:
     """
 
     rule: ClassVar[Rule]
+    takes_complex: ClassVar[bool] = False
+    """Whether the rule is right for complex parameters: one that squares gradients is not."""
     step_if_not_saved: ClassVar[int | None] = None
     """The step count of a state dict that has none."""
 
@@ -214,6 +216,11 @@ class Optimizer:
                     "params: a lazy module's parameter has no shape yet. Run one batch through the "
                     "model before making the "
                     "optimizer."
+                )
+            if not tensor.dtype.is_floating and not (self.takes_complex and tensor.dtype.is_differentiable):
+                raise DTypeError(
+                    f"params: {type(self).__name__} optimizes real floating-point Tensors, this one is "
+                    f"{tensor.dtype.name}. Make a complex parameter of two real ones."
                 )
             if not tensor.is_leaf:
                 raise OptionError(

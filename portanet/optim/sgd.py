@@ -74,6 +74,7 @@ class SGD(Optimizer):
     Tensor([0.8], requires_grad=True)
     """
 
+    takes_complex = True
     rule = staticmethod(sgd)
     # PyTorch's SGD saves no step count, and the rule asks no more than whether it is the first.
     step_if_not_saved = 1
