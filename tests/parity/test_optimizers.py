@@ -133,6 +133,8 @@ def test_fifty_steps(rng: Any, backend_name: str, setting: str, dtype: str) -> N
 @pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW"])
 def test_large_tensors_on_several_threads(rng: Any, name: str) -> None:
     values, slopes = rng.normal(size=(2, 1200, 1000)).astype("float32")
+    # Adam divides the gradient by its own size. Where weight decay all but cancels it, only rounding would be compared.
+    slopes += np.copysign(np.float32(0.7), slopes)
     threads = pn.get_num_threads()
     pn.set_num_threads(2)
     try:
