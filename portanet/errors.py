@@ -8,14 +8,17 @@ from __future__ import annotations
 
 __all__ = [
     "AnomalyError",
+    "AxisError",
     "BackendUnavailableError",
     "CheckpointError",
+    "ConformanceError",
     "DTypeError",
     "DataError",
     "DeviceError",
     "GradcheckError",
     "GradientError",
     "GraphFreedError",
+    "LackingFunctionError",
     "MixedBackendError",
     "OptionError",
     "OverwrittenError",
@@ -33,6 +36,10 @@ class BackendUnavailableError(PortanetError, RuntimeError):
     """The backend that was asked for does not exist or cannot run on this machine."""
 
 
+class LackingFunctionError(BackendUnavailableError):
+    """The backend's library lacks a function, such as a special function."""
+
+
 class MixedBackendError(PortanetError, TypeError):
     """One operation was given arrays of two array libraries."""
 
@@ -47,6 +54,10 @@ class DTypeError(PortanetError, TypeError):
 
 class ShapeError(PortanetError, ValueError):
     """An argument has a shape that the operation does not take."""
+
+
+class AxisError(ShapeError, IndexError):
+    """An axis is named that the array does not have, or is named twice."""
 
 
 class OptionError(PortanetError, ValueError):
@@ -71,6 +82,10 @@ class AnomalyError(PortanetError, FloatingPointError):
 
 class GradcheckError(PortanetError, AssertionError):
     """A gradient rule disagrees with finite differences."""
+
+
+class ConformanceError(PortanetError, AssertionError):
+    """A backend does not do what every backend must."""
 
 
 class StateDictError(PortanetError, ValueError):

@@ -19,9 +19,10 @@ from typing import Any
 from portanet.dtypes import Device, DType
 from portanet.errors import DTypeError, OptionError
 from portanet.functions.creation import arange
-from portanet.functions.manipulation import concat, roll
+from portanet.functions.manipulation import concat, roll, together
 from portanet.ops import fourier as ops
 from portanet.protocols import Array
+from portanet.requirements import places_of_axes
 from portanet.tensor import Tensor, lift
 
 __all__ = [
@@ -115,14 +116,15 @@ def fftshift(x: Array, /, *, axes: int | Sequence[int] | None = None) -> Array:
     >>> pn.fft.fftshift(pn.fft.fftfreq(4))
     Tensor([-0.5 , -0.25,  0.  ,  0.25])
     """
-    return _shifted(x, axes, lambda length: length // 2)
+    return _shifted("fftshift", x, axes, lambda length: length // 2)
 
 
 def ifftshift(x: Array, /, *, axes: int | Sequence[int] | None = None) -> Array:
     """Inverse of :func:`fftshift`; the two differ where a length is odd."""
-    return _shifted(x, axes, lambda length: -(length // 2))
+    return _shifted("ifftshift", x, axes, lambda length: -(length // 2))
 
 
-def _shifted(x: Array, axes: int | Sequence[int] | None, shift: Any) -> Array:
-    places = tuple(range(x.ndim)) if axes is None else (axes,) if isinstance(axes, int) else tuple(axes)
+def _shifted(name: str, x: Array, axes: int | Sequence[int] | None, shift: Any) -> Array:
+    (x,) = together(name, (x,))
+    places = places_of_axes(name, axes, x.ndim, "axes")
     return roll(x, tuple(shift(x.shape[place]) for place in places), axis=places)

@@ -11,7 +11,7 @@ from portanet.anomaly import check_result, watch, where_called
 from portanet.backend import Implementation
 from portanet.errors import ShapeError
 from portanet.graph import Node, is_grad_enabled
-from portanet.operands import admit_operands, any_vjp, describe_call
+from portanet.operands import admit_operands, any_vjp, explain
 from portanet.protocols import Array, Op, OpResult
 from portanet.tensor import RECORDED_OPS, Tensor, lift, unwrap, wrap
 
@@ -67,7 +67,7 @@ def lift_several(op: Callable[..., Any], pack: Callable[[Any], Any] = tuple) -> 
         try:
             results, vjps = run(implementation.xp, *raw, **options)
         except Exception as error:
-            describe_call(error, op, raw)
+            explain(error, op, names, raw, options)
             raise
         if watch.active:
             for result in results:

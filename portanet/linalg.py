@@ -12,11 +12,11 @@ from typing import Any, Literal, NamedTuple
 
 from portanet.backend import backend_of, check_same_place
 from portanet.dtypes import DType
-from portanet.errors import DTypeError, OptionError, ShapeError
+from portanet.errors import AxisError, DTypeError, OptionError, ShapeError
 from portanet.functions.elementwise import abs as absolute
 from portanet.functions.elementwise import multiply, subtract
 from portanet.functions.linear_algebra import matmul, tensordot, vecdot
-from portanet.functions.manipulation import expand_dims, matrix_transpose, reshape, roll
+from portanet.functions.manipulation import expand_dims, matrix_transpose, reshape, roll, together
 from portanet.functions.reductions import max as largest
 from portanet.functions.reductions import min as smallest
 from portanet.functions.reductions import sum as sum_of
@@ -25,6 +25,7 @@ from portanet.lifting import lift_several
 from portanet.ops import decompositions as ops
 from portanet.ops.promotion import device_of
 from portanet.protocols import Array, Namespace
+from portanet.requirements import check_dtypes, place_of_axis
 from portanet.tensor import Tensor, lift, unwrap, wrap
 
 __all__ = [
@@ -173,6 +174,7 @@ def _tolerance(name: str, x: Array, rtol: Any) -> Any:
     rtol = unwrap(rtol)
     if hasattr(rtol, "dtype"):
         check_same_place(name, (unwrap(x), rtol))
+        check_dtypes(_namespace(name, rtol, "rtol"), name, None, rtol, names="x rtol")
     return rtol
 
 
@@ -198,6 +200,7 @@ def trace(x: Array, /, *, offset: int = 0, dtype: DType | None = None) -> Any:
 
 def outer(x1: Array, x2: Array, /) -> Any:
     """Products of each element of one vector with each of another: shapes (n,) and (m,) give (n, m)."""
+    x1, x2 = _alike("outer", x1, x2)
     column, row = expand_dims(x1, axis=-1), expand_dims(x2, axis=0)
     if column.ndim != 2 or row.ndim != 2:
         raise ShapeError(
@@ -222,12 +225,18 @@ def cross(x1: Array, x2: Array, /, *, axis: int = -1) -> Any:
     Array
         The broadcast shape.
     """
-    for operand, x in (("x1", x1), ("x2", x2)):
-        _namespace("cross", x, operand)
+    x1, x2 = _alike("cross", x1, x2)
     shapes = tuple(x1.shape), tuple(x2.shape)
+    for shape in shapes:
+        place_of_axis("cross", axis, len(shape), shape=shape)
     if axis >= 0 and len(shapes[0]) == len(shapes[1]):
         axis -= len(shapes[0])
-    if any(not -len(shape) <= axis < 0 or shape[axis] != 3 for shape in shapes):
+    if axis >= 0:
+        raise AxisError(
+            f"cross: axis: {axis} means another axis of shape {shapes[0]} than of {shapes[1]}. Count from the end: "
+            f"pass {-min(map(len, shapes))} to -1."
+        )
+    if any(shape[axis] != 3 for shape in shapes):
         raise ShapeError(
             f"x1, x2: cross expects 3 elements along axis {axis}, which counts from the end, got shapes {shapes[0]} "
             f"and {shapes[1]}."
@@ -323,6 +332,15 @@ def matrix_norm(x: Array, /, *, keepdims: bool = False, ord: Order = "fro") -> A
         else:
             result = extreme(sum_of(absolute(x), axis=-2 if ord in (1, -1) else -1), axis=-1)
     return reshape(result, (*result.shape, 1, 1)) if keepdims else result
+
+
+def _alike(name: str, x1: Any, x2: Any) -> tuple[Array, Array]:
+    """Two arrays in one place, of data types that a function takes."""
+    for operand, x in (("x1", x1), ("x2", x2)):
+        _namespace(name, x, operand)
+    x1, x2 = together(name, (x1, x2))
+    check_dtypes(_namespace(name, x1), name, unwrap(x1), unwrap(x2), names="x1 x2")
+    return x1, x2
 
 
 def _namespace(name: str, x: Any, operand: str = "x") -> Namespace:

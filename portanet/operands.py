@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Mapping, Sequence
+from itertools import permutations
 from typing import Any
 
 from portanet.backend import Backend, Implementation, backend_of, check_same_place
 from portanet.dtypes import DType, complex64, complex128
 from portanet.dtypes import bool as bool_
-from portanet.errors import DTypeError
+from portanet.errors import DTypeError, PortanetError
 from portanet.protocols import Array, Op, Scalar
+from portanet.requirements import (
+    UnnamedError,
+    axis_fault,
+    dtype_fault,
+    dtypes_taken,
+    meet,
+    places_not_taken,
+)
 
-__all__ = ["SCALAR_KINDS", "admit_operands", "any_vjp", "check_kind", "check_scalar", "describe_call"]
+__all__ = ["SCALAR_KINDS", "admit_operands", "any_vjp", "check_kind", "check_scalar", "explain"]
 
 SCALAR_KINDS = {bool: 0, int: 1, float: 2, complex: 3}
 """The types of Python numbers, by how much they can hold."""
@@ -85,7 +95,7 @@ def admit_operands(
     backend = backends[arrays[0]]
     assert backend is not None
     if any(backends[i] is not backend for i in arrays):
-        check_same_place(op.__name__, [raw[i] for i in arrays])
+        check_same_place(op.__name__, [raw[i] if i in arrays else None for i in range(len(raw))])
     numbers = [i for i, operand in enumerate(raw) if type(operand) in SCALAR_KINDS]
     if numbers:
         widest = max((backend.dtype_of(raw[i]) for i in arrays), key=lambda dtype: _DTYPE_KINDS[dtype.kind])
@@ -147,8 +157,94 @@ def check_kind(name: str, new: DType, old: DType) -> None:
         )
 
 
-def describe_call(error: Exception, op: Op, raw: Sequence[Any]) -> None:
-    """Add to an array library's own error what portanet was asked to do."""
+def explain(
+    error: Exception, op: Op, names: Sequence[str], raw: Sequence[Any], options: Mapping[str, Any]
+) -> None:
+    """Say what was wrong with a call in which an op failed: raise a better error, or add a note to the one there is.
+
+    Nothing is checked before an op runs, for correct calls would pay for it.
+
+    Raises
+    ------
+    AxisError, ShapeError
+        If an axis that the call names is not there, or is named twice, or cannot be squeezed.
+    DTypeError
+        If the data type of an operand is none that the function takes, or none that the library has it for.
+    """
+    better = _better_error(error, op, names, raw, options)
+    _describe_call(error if better is None else better, op, raw)
+    if better is not None:
+        raise better from (error.__cause__ if isinstance(error, UnnamedError) else error)
+
+
+def _better_error(
+    error: Exception, op: Op, names: Sequence[str], raw: Sequence[Any], options: Mapping[str, Any]
+) -> PortanetError | None:
+    """An error that tells the user more than the one that came, if one is known."""
+    if isinstance(error, UnnamedError):
+        return DTypeError(f"{op.__name__}: {error}")
+    if isinstance(error, PortanetError):
+        return None
+    shapes = [tuple(operand.shape) for operand in raw if hasattr(operand, "shape")]
+    return axis_fault(op.__name__, shapes, _with_defaults(op, options)) or _dtype_error(error, op, names, raw)
+
+
+def _with_defaults(op: Op, options: Mapping[str, Any]) -> dict[str, Any]:
+    parameters = inspect.signature(op).parameters.values()
+    return {p.name: p.default for p in parameters if p.default is not p.empty} | dict(options)
+
+
+def _dtype_error(error: Exception, op: Op, names: Sequence[str], raw: Sequence[Any]) -> DTypeError | None:
+    """The error about operands of data types that are not taken; None if all are."""
+    name = op.__name__
+    backends = [backend_of(operand) for operand in raw]
+    dtypes = [
+        None if backend is None else backend.dtype_of(operand)
+        for backend, operand in zip(backends, raw, strict=True)
+    ]
+    arguments = [_argument(names, place) for place in range(len(raw))]
+    where = next((f" on backend {backend.name!r}" for backend in backends if backend is not None), "")
+    said = str(error).lower()
+    # What libraries raise for data types, mostly; but JAX has TypeError for shapes as well.
+    refused = isinstance(error, (TypeError, NotImplementedError)) and "type" in said
+    for place in places_not_taken(name, [None if dtype is None else dtype.kind for dtype in dtypes]):
+        takes, dtype = dtypes_taken(name, place), dtypes[place]
+        assert dtype is not None
+        known = dtype.kind in takes.more
+        if refused or not known:
+            beyond = where if known else ""
+            return DTypeError(dtype_fault(name, arguments[place], takes, dtype.kind, dtype.name, beyond))
+    found = [(place, dtype) for place, dtype in enumerate(dtypes) if dtype is not None]
+    if isinstance(error, NotImplementedError) or "not implemented" in said or "supported" in said:
+        for place, dtype in found:
+            if dtype.name in _RARE:
+                wider = "float32" if dtype.is_floating else "int64"
+                return DTypeError(
+                    f"{name}: {arguments[place]}: {dtype.name} is not supported here{where}. Convert it first: "
+                    f"portanet.astype({arguments[place]}, portanet.{wider})."
+                )
+    for (place, dtype), (other, wider_dtype) in permutations(found, 2) if refused else ():
+        if _DTYPE_KINDS[dtype.kind] < _DTYPE_KINDS[wider_dtype.kind] and meet(name, place, other):
+            return DTypeError(
+                f"{name}: {arguments[place]}: got {dtype.name} beside {wider_dtype.name}, which do not mix{where}. "
+                f"Convert it first: portanet.astype({arguments[place]}, portanet.{wider_dtype.name})."
+            )
+    return None
+
+
+_RARE = frozenset({"uint16", "uint32", "uint64", "float16", "bfloat16"})
+"""Data types that some libraries store and hardly compute with."""
+
+
+def _argument(names: Sequence[str], place: int) -> str:
+    """What an operand is called; those of a sequence by their places."""
+    if names == ["arrays"]:
+        return f"arrays[{place}]"
+    return names[place] if place < len(names) else f"operand {place + 1}"
+
+
+def _describe_call(error: Exception, op: Op, raw: Sequence[Any]) -> None:
+    """Add to an error what portanet was asked to do."""
     if any(note.startswith(NOTE) for note in getattr(error, "__notes__", ())):
         return
     operands = []

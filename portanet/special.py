@@ -23,11 +23,12 @@ from typing import Any
 
 from portanet.errors import OptionError
 from portanet.functions.creation import full_like
-from portanet.functions.elementwise import expm1, log1p, multiply, negative, where
-from portanet.functions.manipulation import moveaxis, reshape
+from portanet.functions.elementwise import divide, expm1, log1p, multiply, negative, where
+from portanet.functions.manipulation import moveaxis, reshape, together
 from portanet.ops import bessel, entropies, layers
 from portanet.ops import special as ops
 from portanet.protocols import Array
+from portanet.requirements import places_of_axes
 from portanet.tensor import lift
 
 __all__ = [
@@ -157,7 +158,7 @@ def multigammaln(a: Array, d: int, /) -> Array:
 
 def log_expit(x: Array, /) -> Array:
     """Logarithm of the logistic function, exact where that vanishes."""
-    return negative(_softplus(negative(x)))
+    return negative(_softplus(divide(x, -1.0)))
 
 
 def logsumexp(
@@ -186,24 +187,26 @@ def logsumexp(
 
 def softmax(x: Array, axis: int | tuple[int, ...] | None = None) -> Array:
     """``exp(x) / sum(exp(x))`` over one axis, several, or all, without overflow."""
-    return _along(_softmax, x, axis)
+    return _along("softmax", _softmax, x, axis)
 
 
 def log_softmax(x: Array, axis: int | tuple[int, ...] | None = None) -> Array:
     """Logarithm of :func:`softmax`, exact where a probability underflows."""
-    return _along(_log_softmax, x, axis)
+    return _along("log_softmax", _log_softmax, x, axis)
 
 
-def _along(function: Callable[..., Any], x: Array, axis: int | tuple[int, ...] | None) -> Array:
+def _along(name: str, function: Callable[..., Any], x: Array, axis: int | tuple[int, ...] | None) -> Array:
     """A function along one axis along several at once."""
     if isinstance(axis, int):
         return function(x, axis=axis)
     if axis is None:
         return reshape(function(reshape(x, (-1,)), axis=0), x.shape)
-    last = tuple(range(-len(axis), 0))
-    moved = moveaxis(x, axis, last)
-    rows = reshape(moved, (*moved.shape[: -len(axis)], -1))
-    return moveaxis(reshape(function(rows, axis=-1), moved.shape), last, axis)
+    (x,) = together(name, (x,))
+    places = places_of_axes(name, axis, x.ndim)
+    last = tuple(range(-len(places), 0))
+    moved = moveaxis(x, places, last)
+    rows = reshape(moved, (*moved.shape[: -len(places)], -1))
+    return moveaxis(reshape(function(rows, axis=-1), moved.shape), last, places)
 
 
 def _whole(name: str, argument: str, number: Any, *, least: int) -> int:

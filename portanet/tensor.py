@@ -34,7 +34,7 @@ from portanet.operands import (
     any_vjp,
     check_kind,
     check_scalar,
-    describe_call,
+    explain,
 )
 from portanet.ops import elementwise, indexing, linear_algebra, manipulation, reductions
 from portanet.protocols import Array, NativeDType, Op, OpResult, Scalar
@@ -151,7 +151,7 @@ def lift(
         try:
             result, vjps = run(implementation.xp, *raw, **options)
         except Exception as error:
-            describe_call(error, op, raw)
+            explain(error, op, operand_names, raw, options)
             raise
         if type(result) is not kind and not isinstance(result, implementation.array_type):
             result = implementation.xp.asarray(result)

@@ -1,4 +1,4 @@
-"""What every backend promises, checked on each whose library is here; then what is special about one."""
+"""What every backend promises (``portanet.testing.records``), on each that is here; then what is special about one."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from portanet.backend import (
     backend_named,
     backend_of,
 )
-from portanet.dtypes import ALL_DTYPES, Device, DType
+from portanet.dtypes import Device
 from portanet.errors import BackendUnavailableError
+from portanet.testing.records import PROMISES, Promise, full_devices
 
 
 @pytest.fixture
@@ -28,171 +29,26 @@ def record(backend: str) -> Backend:
     return backend_named(backend)
 
 
-def numbers(rng: Any, dtype: DType) -> Any:
-    """Random values that the data type holds exactly, as a NumPy array."""
-    shape = (3, 4)
-    values = rng.integers(0, 100, shape)
-    if dtype.kind == "bool":
-        return values < 50
-    if dtype.kind == "complex floating":
-        return (values + 1j * rng.integers(0, 100, shape)).astype(dtype.name)
-    return values.astype("float32" if dtype is pn.bfloat16 else dtype.name)
-
-
-def devices_for_all_types(backend: Backend) -> list[Device]:
-    """Devices that take every data type."""
-    return [device for device in backend.devices() if not device.name.startswith(("no_", "mps"))]
-
-
-def host_form(values: Any, form: str) -> Any:
-    if form == "transposed":
-        return np.asfortranarray(values).T
-    if form == "reversed":
-        return values[::-1, ::-2]
-    if form == "read-only":
-        values = values.copy()
-        values.flags.writeable = False
-    if form == "repeated":
-        return np.broadcast_to(values[:1], (5, 4))
-    if form == "big-endian":
-        return values.astype(values.dtype.newbyteorder(">"))
-    if form == "empty":
-        return values[:0]
-    return values
-
-
-@pytest.mark.parametrize("dtype", ALL_DTYPES, ids=lambda dtype: dtype.name)
-def test_values_survive_the_way_in_and_out(record: Backend, dtype: DType, rng: Any) -> None:
-    if dtype not in record.native_dtypes:
-        assert dtype in (pn.bfloat16, pn.float16), f"{record.name} lacks {dtype.name}"
-        return
-    values = numbers(rng, dtype)
-    for device in devices_for_all_types(record):
-        array = record.asarray(values, dtype=record.native_dtype(dtype), device=record.native_device(device))
-        assert backend_of(array) is record
-        assert record.dtype_of(array) is dtype
-        assert record.device_of(array) == device
-        host = record.to_host(array)
-        assert type(host) is np.ndarray
-        np.testing.assert_array_equal(host.astype(values.dtype), values)
-
-
-@pytest.mark.parametrize("form", ["transposed", "reversed", "read-only", "repeated", "big-endian", "empty"])
-def test_every_form_of_numpy_array_is_taken(record: Backend, form: str, rng: Any) -> None:
-    values = host_form(rng.normal(size=(3, 4)), form)
-    before = values.copy()
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        array = record.asarray(values)
-        doubled = array + array
-    np.testing.assert_array_equal(record.to_host(doubled), 2 * before)
-    np.testing.assert_array_equal(values, before)
-
-
-@pytest.mark.parametrize("value", [3, 2.5, True, 1j, [1, 2], [[0.5], [1.5]], np.float64(2.5), np.array(7)])
-def test_numbers_and_lists_are_taken(record: Backend, value: Any) -> None:
-    array = record.asarray(value)
-    assert tuple(array.shape) == np.shape(value)
-    np.testing.assert_array_equal(record.to_host(array), np.asarray(value))
-
-
-def test_a_list_of_numpy_arrays_is_taken(record: Backend, rng: Any) -> None:
-    rows = [rng.normal(size=3), rng.normal(size=3)]
-    np.testing.assert_array_equal(record.to_host(record.asarray(rows)), np.stack(rows))
-
-
-def test_a_copy_is_one(record: Backend, rng: Any) -> None:
-    values = rng.normal(size=1000)
-    before = values.copy()
-    array = record.asarray(values, copy=True)
-    values[:] = 0
-    np.testing.assert_array_equal(record.to_host(array), before)
-    second = record.asarray(array, copy=True)
-    if record.writable:
-        array[...] = record.asarray(0.0)
-    np.testing.assert_array_equal(record.to_host(second), before)
-
-
-def test_pieces_hold_all_elements_and_are_cut_by_shape(record: Backend, rng: Any) -> None:
-    shapes = [(), (0, 3), (7, 5), (401, 500), (100_003,), (3, 250, 301)]
-    values = [rng.normal(size=shape).astype("float32") for shape in shapes]
-    own = record.own_copies([record.asarray(value) for value in values])
-    pieces = record.pieces(own)
-    others = record.pieces([record.asarray(np.asarray(value, order="F")) for value in values])
-    assert [piece.shape for piece in pieces] == [other.shape for other in others]
-    for found in (pieces, others):
-        line = np.concatenate([record.to_host(piece).reshape(-1) for piece in found])
-        np.testing.assert_array_equal(line, np.concatenate([value.reshape(-1) for value in values]))
-    if record.writable:
-        for piece in pieces:
-            piece[...] = piece + record.asarray(np.float32(1))
-        for array, value in zip(own, values, strict=True):
-            np.testing.assert_array_equal(record.to_host(array), value + np.float32(1))
-
-
-def test_an_array_of_the_library_goes_through_as_it_is(record: Backend, rng: Any) -> None:
-    array = record.asarray(rng.normal(size=3))
-    np.testing.assert_array_equal(record.to_host(record.asarray(array)), record.to_host(array))
-    same = record.asarray(array, copy=False)
-    assert record.device_of(same) == record.device_of(array)
-    converted = record.asarray(array, dtype=record.native_dtype(pn.float32))
-    assert record.dtype_of(converted) is pn.float32
-
-
-def test_a_copy_that_is_forbidden_and_needed_is_refused(record: Backend, rng: Any) -> None:
-    array = record.asarray(rng.normal(size=3))
-    with pytest.raises(ValueError, match="copy"):
-        record.asarray(array, dtype=record.native_dtype(pn.float32), copy=False)
-
-
-def test_devices_are_named_and_found_again(record: Backend) -> None:
-    devices = record.devices()
-    assert len(set(devices)) == len(devices) > 0
-    for device in devices:
-        native = record.native_device(device)
-        array = record.asarray([0.0, 1.0], dtype=record.native_dtype(pn.float32), device=native)
-        assert record.device_of(array) == device
-        assert record.device_of(array + array) == device
+@pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise.__name__)
+def test_promises_are_kept(promise: Promise, record: Backend, rng: Any) -> None:
+    promise(record, rng)
 
 
 def test_arrays_of_a_processor_can_be_read_freely(record: Backend) -> None:
-    for device in devices_for_all_types(record):
+    for device in full_devices(record):
         array = record.asarray([0.0, 1.0], device=record.native_device(device))
         assert record.readable(array) == (record.for_tests_only or not device.is_accelerator)
 
 
-def test_waiting_and_memory(record: Backend, rng: Any) -> None:
-    record.asarray(rng.normal(size=100)) + 1
-    record.synchronize()
+def test_a_processor_has_no_memory_figures(record: Backend) -> None:
     for device in record.devices():
-        record.synchronize(device)
-        figures = record.memory(device)
         if not device.is_accelerator:
-            assert figures == MemoryFigures(None, None, None)
-
-
-def test_random_bits_are_the_same_everywhere(record: Backend, rng: Any) -> None:
-    seed, stream = (int(number) for number in rng.integers(0, 2**32, 2))
-    expected = backend_named("numpy").random_bits(seed, stream, 100)
-    drawn = record.random_bits(seed, stream, 100, device=record.native_device(record.devices()[0]))
-    assert record.dtype_of(drawn) is pn.uint32
-    np.testing.assert_array_equal(record.to_host(drawn), expected)
-    assert len(np.unique(expected)) > 90
+            assert record.memory(device) == MemoryFigures(None, None, None)
 
 
 def test_the_version_is_that_of_the_library(record: Backend) -> None:
     library = sys.modules[record.library]
     assert record.version() == library.__version__
-
-
-def test_only_jax_forbids_writing(record: Backend) -> None:
-    array = record.asarray(np.zeros(3))
-    if record.writable:
-        array[0] = 1.0
-        assert record.to_host(array)[0] == 1
-    else:
-        with pytest.raises(TypeError):
-            array[0] = 1.0
 
 
 # PyTorch

@@ -22,7 +22,7 @@ ORDER = [
     {"errors", "protocols"},
     {"checks", "dtypes", "philox", "threads"},
     {"backend"},
-    {"anomaly"},
+    {"anomaly", "requirements"},
     {"operands", "graph", "ops"},
     {"conversion"},
     {"tensor"},
@@ -42,6 +42,7 @@ FOREIGN = {
     "philox": {"numpy"},  # random bits for initial weights and shuffles are drawn on the host
     "io": {"numpy", "safetensors"},  # a file is written from a host copy
     "plot": {"matplotlib"},  # the extra `plot`
+    "testing": {"numpy", "scipy"},  # what values are compared with; SciPy is the extra `special`
 }
 
 # What each backend may import beside the standard library and the core.

@@ -309,6 +309,21 @@ def test_a_mask_of_the_wrong_shape(backend: str, rng: Any) -> None:
         x[pn.ones((2, 3), dtype=pn.bool)]
 
 
+@pytest.mark.parametrize("shape", [(0, 3), (4, 0), (0, 0)])
+def test_a_mask_may_have_an_axis_of_length_zero(shape: tuple[int, ...], backend: str, rng: Any) -> None:
+    """The standard lets it stand for one that is false everywhere."""
+    values = rng.normal(size=(4, 3))
+    x = pn.Tensor(values, requires_grad=True)
+    nothing = pn.zeros(shape, dtype=pn.bool)
+    found = x[nothing]
+    assert found.shape == (0,)
+    found.sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), np.zeros((4, 3)))
+    y = pn.asarray(values)
+    y[nothing] = 7.0
+    np.testing.assert_array_equal(y.numpy(), values)
+
+
 # The functions
 
 

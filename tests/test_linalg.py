@@ -20,30 +20,26 @@ from portanet.backend import backend_named
 from portanet.errors import DTypeError, GradientError, MixedBackendError, OptionError, ShapeError
 from portanet.tensor import RECORDED_OPS
 from portanet.testing import gradcheck, gradgradcheck
-from tests.samples_linalg import (
+from portanet.testing.samples import Sample
+from portanet.testing.samples.linear_algebra import (
     COMPOSED,
     NOT_UNIQUE,
     SAMPLES,
     WITHOUT_GRADIENT,
-    Sample,
     adjoint,
     hermitian,
+    of_eig,
+    of_eigh,
+    of_qr,
+    of_svd,
     regular,
     singular,
     unsymmetric,
 )
 
-UNIQUE: dict[Callable[..., Any], list[Sample]] = {
-    **{RECORDED_OPS[op]: samples for op, samples in SAMPLES.items()},
-    **COMPOSED,
-}
 DECOMPOSED: dict[Callable[..., Any], list[Sample]] = {
     RECORDED_OPS[op]: samples for op, samples in NOT_UNIQUE.items()
 }
-CONSTANT: dict[Callable[..., Any], list[Sample]] = {
-    RECORDED_OPS[op]: samples for op, samples in WITHOUT_GRADIENT.items()
-}
-EVERY = {**UNIQUE, **DECOMPOSED}
 FIELDS = {
     "eig": ("eigenvalues", "eigenvectors"),
     "eigh": ("eigenvalues", "eigenvectors"),
@@ -78,52 +74,6 @@ def narrow(x: Any) -> Any:
 
 def hermitian_conjugate(x: Any) -> Any:
     return pn.conj(pn.matrix_transpose(x))
-
-
-def squares(x: Any) -> Any:
-    """Squared absolute values, which are smooth at 0."""
-    return pn.real(x * pn.conj(x))
-
-
-def of_columns(x: Any, factors: Any) -> Any:
-    return x * factors[..., None, :]
-
-
-# What a decomposition says whatever the library's choice
-
-
-def of_eig(x: Any) -> list[Any]:
-    """The order of eigenvalues is free, too, so everything is summed over them."""
-    w, v = linalg.eig(x)
-    projected = of_columns(v, w * w) @ linalg.inv(v)
-    return [pn.sum(pn.exp(w), axis=-1), projected, pn.sum(of_columns(squares(v), pn.real(w)), axis=-1)]
-
-
-def of_eigh(x: Any) -> list[Any]:
-    w, v = linalg.eigh(x)
-    return [w, squares(v), of_columns(v, pn.exp(w)) @ hermitian_conjugate(v)]
-
-
-def of_qr(x: Any, *, mode: str = "reduced") -> list[Any]:
-    """The factors whose R has a positive diagonal, and the space of the other columns."""
-    q, r = linalg.qr(x, mode=mode)
-    k = min(x.shape[-2:])
-    signs = pn.sign(pn.real(linalg.diagonal(r)))
-    unique = [of_columns(q[..., :, :k], signs), r[..., :k, :] * signs[..., :, None]]
-    others = q[..., :, k:]
-    return [*unique, others @ hermitian_conjugate(others)]
-
-
-def of_svd(x: Any, *, full_matrices: bool = True) -> list[Any]:
-    u, s, vh = linalg.svd(x, full_matrices=full_matrices)
-    k = s.shape[-1]
-    left, right = u[..., :, :k], vh[..., :k, :]
-    found = [s, squares(left), squares(right), of_columns(left, pn.exp(s)) @ right]
-    beyond, below = u[..., :, k:], vh[..., k:, :]
-    return [*found, beyond @ hermitian_conjugate(beyond), hermitian_conjugate(below) @ below]
-
-
-INVARIANT = {linalg.eig: of_eig, linalg.eigh: of_eigh, linalg.qr: of_qr, linalg.svd: of_svd}
 
 
 def check_decomposition(function: Any, x: Any, found: Any, options: dict[str, Any], bound: float) -> None:
@@ -178,7 +128,7 @@ def test_every_function_of_the_standard_is_there() -> None:
     assert {name for name in linalg.__all__ if not name.endswith("Result")} == names
     for name in ("matmul", "matrix_transpose", "tensordot", "vecdot"):
         assert getattr(linalg, name) is getattr(pn, name)
-    tested = {function.__name__ for function in {**EVERY, **CONSTANT}}
+    tested = {function.__name__ for function in {**SAMPLES, **COMPOSED, **DECOMPOSED, **WITHOUT_GRADIENT}}
     assert tested == names - {"matmul", "matrix_transpose", "tensordot", "vecdot"}
     for name in tested:
         parameters = list(inspect.signature(getattr(linalg, name)).parameters.values())
@@ -199,26 +149,6 @@ def test_several_results_have_the_names_of_the_standard(name: str, backend: str,
 # Values
 
 
-@pytest.mark.parametrize("function", {**UNIQUE, **CONSTANT}, ids=by_name)
-def test_values_are_numpys(function: Any, backend: str, rng: Any) -> None:
-    record = backend_named(backend)
-    for sample, operands, note in tried({**UNIQUE, **CONSTANT}[function], backend, rng):
-        expected = parts(sample.expected(operands))
-        tensors = [pn.asarray(x) if isinstance(x, np.ndarray) else x for x in operands]
-        arrays = [record.asarray(x, copy=True) if isinstance(x, np.ndarray) else x for x in operands]
-        raw = parts(function(*arrays, **options_of(sample)))
-        for found, array, wanted in zip(
-            parts(function(*tensors, **options_of(sample))), raw, map(np.asarray, expected), strict=True
-        ):
-            assert isinstance(found, pn.Tensor)
-            assert not found.requires_grad
-            assert found.shape == wanted.shape, note
-            assert found.numpy().dtype == wanted.dtype, note
-            np.testing.assert_allclose(found.numpy(), wanted, rtol=1e-12, atol=1e-12, err_msg=note)
-            assert isinstance(array, record.array_types()[0])
-            np.testing.assert_array_equal(record.to_host(array), found.numpy(), err_msg=note)
-
-
 @pytest.mark.parametrize("function", DECOMPOSED, ids=by_name)
 def test_decompositions_are_what_they_should_be(function: Any, backend: str, rng: Any) -> None:
     record = backend_named(backend)
@@ -229,31 +159,6 @@ def test_decompositions_are_what_they_should_be(function: Any, backend: str, rng
         raw = function(record.asarray(x, copy=True), **sample.options)
         assert all(isinstance(part, record.array_types()[0]) for part in raw)
         check_decomposition(function, x, [record.to_host(part) for part in raw], sample.options, 1e-12)
-
-
-@pytest.mark.parametrize("function", EVERY, ids=by_name)
-def test_single_precision_stays_so(function: Any, eager: str, rng: Any) -> None:
-    for sample, operands, note in tried(EVERY[function], eager, rng):
-        if "dtype" in sample.options:
-            continue
-        tensors = [
-            pn.Tensor(narrow(x), requires_grad=True) if isinstance(x, np.ndarray) else x for x in operands
-        ]
-        found = parts(function(*tensors, **sample.options))
-        doubled = [pn.asarray(x) if isinstance(x, np.ndarray) else x for x in operands]
-        for part, double in zip(found, parts(function(*doubled, **sample.options)), strict=True):
-            assert part.dtype == (pn.complex64 if "complex" in double.dtype.name else pn.float32), note
-        if function in DECOMPOSED:
-            check_decomposition(
-                function, operands[0], [p.detach().numpy() for p in found], sample.options, 2e-5
-            )
-            found = INVARIANT[function](tensors[0], **sample.options)
-        total = sum(pn.sum(pn.real(part)) for part in found if part.requires_grad)
-        total.backward(create_graph=True)
-        for tensor in tensors:
-            if isinstance(tensor, pn.Tensor):
-                assert tensor.grad.dtype == tensor.dtype, note
-                assert tensor.grad.shape == tensor.shape, note
 
 
 @pytest.mark.parametrize("order", ["float32 first", "float64 first"])
@@ -268,42 +173,17 @@ def test_solve_takes_the_wider_type(order: str, eager: str, rng: Any) -> None:
 # Gradients
 
 
-def differentiated(function: Any, sample: Sample, operands: list[Any]) -> tuple[Any, list[Any]]:
-    """A function of the arrays among the operands, and these."""
-    arrays = [x for x in operands if isinstance(x, np.ndarray)]
-
-    def called(*tensors: Any) -> Any:
-        remaining = iter(tensors)
-        every = [next(remaining) if isinstance(x, np.ndarray) else x for x in operands]
-        return function(*every, **options_of(sample))
-
-    return called, arrays
-
-
-@pytest.mark.parametrize("function", EVERY, ids=by_name)
-@pytest.mark.parametrize("check", [gradcheck, gradgradcheck], ids=["first", "second"])
-def test_gradient(function: Any, check: Any, eager: str, rng: Any) -> None:
-    generator = pn.random.Generator(int(rng.integers(2**63)))
-    for sample, operands, note in tried(EVERY[function], eager, rng):
-        called, arrays = differentiated(INVARIANT.get(function, function), sample, operands)
-        try:
-            check(called, arrays, projections=1, generator=generator)
-        except Exception as error:
-            error.add_note(note)
-            raise
-
-
 THIRD: dict[str, Callable[[Any], Any]] = {
     "inv": linalg.inv,
     "pinv": linalg.pinv,
     "det": linalg.det,
     "slogdet": lambda x: linalg.slogdet(x).logabsdet,
     "cholesky": lambda x: linalg.cholesky(x @ hermitian_conjugate(x)),
-    "eigh": lambda x: of_eigh(x)[-1],
-    "eig": lambda x: of_eig(x)[1],
+    "eigh": lambda x: of_eigh(pn, x)[-1],
+    "eig": lambda x: of_eig(pn, x)[1],
     "eigvals": lambda x: pn.sum(pn.exp(linalg.eigvals(x)), axis=-1),
-    "svd": lambda x: of_svd(x)[3],
-    "qr": lambda x: of_qr(x)[0],
+    "svd": lambda x: of_svd(pn, x)[3],
+    "qr": lambda x: of_qr(pn, x)[0],
     "vector_norm": lambda x: linalg.vector_norm(x, ord=3, axis=0),
 }
 
@@ -324,40 +204,6 @@ def test_third_derivatives(name: str, draw: Any, rng: Any) -> None:
             return pn.grad(total, x, create_graph=True)[0]
 
         assert gradgradcheck(gradient, x, rtol=1e-4, atol=1e-5, projections=1)
-
-
-@pytest.mark.parametrize("function", EVERY, ids=by_name)
-def test_nothing_writes_into_an_operand_or_a_cotangent(function: Any, rng: Any) -> None:
-    def frozen(value: Any) -> Any:
-        value = np.array(value)
-        value.flags.writeable = False
-        return pn.asarray(value)
-
-    with pn.use_backend("numpy"):
-        for sample, operands, _ in tried(EVERY[function], "numpy", rng):
-            called, arrays = differentiated(INVARIANT.get(function, function), sample, operands)
-            inputs = [frozen(x).requires_grad_() for x in arrays]
-            assert not any(x.data.flags.writeable for x in inputs)
-            for create_graph in (False, True):
-                found = [part for part in parts(tuple(parts_of(called(*inputs)))) if part.requires_grad]
-                cotangents = [frozen(rng.normal(size=part.shape)) for part in found]
-                first = pn.grad(found, inputs, cotangents, create_graph=create_graph, allow_unused=True)
-                again = [g for g in first if g is not None and g.requires_grad]
-                if again:
-                    pn.grad(
-                        again, inputs, [frozen(rng.normal(size=g.shape)) for g in again], allow_unused=True
-                    )
-
-
-def parts_of(found: Any) -> list[Any]:
-    return list(found) if isinstance(found, (tuple, list)) else [found]
-
-
-@pytest.mark.parametrize("function", CONSTANT, ids=by_name)
-def test_what_has_no_gradient_records_nothing(function: Any, eager: str, rng: Any) -> None:
-    for sample, (x,), note in tried(CONSTANT[function], eager, rng):
-        found = function(pn.Tensor(x, requires_grad=True), **sample.options)
-        assert not found.requires_grad, note
 
 
 def test_the_count_of_numbers_other_than_zero(backend: str) -> None:
@@ -460,7 +306,7 @@ def test_only_the_hermitian_part_counts(backend: str, rng: Any) -> None:
         linalg.cholesky,
         linalg.eigvalsh,
         lambda x: linalg.cholesky(x, upper=True),
-        lambda x: of_eigh(x)[-1],
+        lambda x: of_eigh(pn, x)[-1],
     ):
         np.testing.assert_allclose(
             function(pn.asarray(x + skew)).numpy(), function(pn.asarray(x)).numpy(), rtol=1e-12, atol=1e-12

@@ -1,7 +1,7 @@
 """Every op on every backend: value, gradient, second gradient and data type.
 
-The operands come from ``tests/op_samples.py``. On JAX, which compiles each op for each shape, values of one sample are
-tried here, and gradients in ``tests/parity/test_ops.py``.
+The operands come from ``portanet.testing.samples``, and the checks from ``portanet.testing.functions``. On JAX, which
+compiles each op for each shape, values of one sample are tried here, and gradients in ``tests/parity/test_ops.py``.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,85 +16,61 @@ import pytest
 
 import portanet as pn
 import portanet.functions
-from portanet.backend import backend_named
-from portanet.errors import GradientError
 from portanet.ops import elementwise, indexing, layers, losses, reductions
 from portanet.protocols import Op
 from portanet.tensor import RECORDED_OPS
 from portanet.testing import gradcheck, gradgradcheck
-from tests.op_samples import COMPOSED, SAMPLES, TESTED_APART, WITHOUT_GRADIENT, Sample, all_ops
+from portanet.testing.functions import (
+    Check,
+    as_function,
+    check_gradient,
+    check_no_gradient,
+    check_raw_arrays,
+    check_second_gradient,
+    check_single_precision,
+    check_values,
+    is_float,
+    lifted,
+    missing_library,
+    parts,
+    try_samples,
+)
+from portanet.testing.samples import DIFFERENTIABLE, EVERY_SAMPLE, SAMPLES, WITHOUT_GRADIENT, Sample
 
 # PyTorch warns of this wherever the variance has no elements at all, right or not.
 pytestmark = pytest.mark.filterwarnings("ignore:.*degrees of freedom is <= 0:UserWarning")
 
 F = pn.nn.functional
-DIFFERENTIABLE: dict[Any, list[Sample]] = {**SAMPLES, **COMPOSED}
-EVERY_SAMPLE: dict[Any, list[Sample]] = {**DIFFERENTIABLE, **WITHOUT_GRADIENT}
+INVARIANT_ONLY = {"eig", "eigh", "qr", "svd"}
+"""Unique up to signs, so that functions of their results have samples: ``linear_algebra.INVARIANT``."""
 
 
-def by_name(op: Op) -> str:
+def by_name(op: Any) -> str:
     return op.__name__
 
 
-def tried(op: Op, backend: str, rng: Any) -> Iterator[tuple[int, Sample, list[Any]]]:
-    for number, sample in enumerate(EVERY_SAMPLE[op][: 1 if backend == "jax" else None]):
-        yield number, sample, sample.operands(rng)
+def try_here(check: Check, function: Any, rng: Any, limit: int | None = None) -> None:
+    """Run a check on the backend in use."""
+    library = missing_library(function)
+    if library is not None:
+        pytest.skip(f"{library} is not installed, with which {function.__name__} is computed or compared")
+    try_samples(check, function, rng, limit)
 
 
-def described(number: int, sample: Sample, operands: list[Any]) -> str:
-    shapes = [np.shape(operand) for operand in operands]
-    return f"sample {number}: shapes {shapes}, options {sample.options}"
+RESULTS = ("OpResult", "SeveralResults")
+"""What ops return, by their annotations."""
 
 
-def native(value: Any, backend: str) -> Any:
-    """The same with arrays of the backend's library for NumPy's."""
-    if isinstance(value, tuple):
-        return tuple(native(part, backend) for part in value)
-    if isinstance(value, np.ndarray):
-        return backend_named(backend).asarray(value, copy=True)
-    return value
-
-
-def lifted(value: Any) -> Any:
-    """The same with Tensors for NumPy's arrays."""
-    if isinstance(value, tuple):
-        return tuple(lifted(part) for part in value)
-    return pn.asarray(value) if isinstance(value, np.ndarray) else value
-
-
-def options_of(sample: Sample) -> dict[str, Any]:
-    """Options as portanet's functions take them."""
-    options = dict(sample.options)
-    if "dtype" in options:
-        options["dtype"] = getattr(pn, options["dtype"])
-    return options
-
-
-def call(op: Op, operands: Any, options: dict[str, Any]) -> Any:
-    """The Tensor function of an op. Reading and replacing go through the operators, as they do everywhere else."""
-    if op is indexing.getitem:
-        return operands[0][lifted(options["key"])]
-    if op is indexing.setitem:
-        r = operands[0].clone()
-        r[lifted(options["key"])] = operands[1]
-        return r
-    return RECORDED_OPS.get(op, op)(*operands, **options)
-
-
-def parts(found: Any) -> tuple[Any, ...]:
-    """All results of a call."""
-    return tuple(found) if isinstance(found, (tuple, list)) else (found,)
-
-
-def is_float(value: Any) -> bool:
-    return isinstance(value, np.ndarray) and value.dtype.kind in "fc"
-
-
-def assert_close(found: Any, expected: Any, note: str, tolerance: float = 1e-12) -> None:
-    expected = np.asarray(expected)
-    assert found.shape == expected.shape, note
-    assert found.dtype == expected.dtype, note
-    np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance, err_msg=note)
+def all_ops() -> dict[Op, str]:
+    """Every op that a module under ``portanet/ops`` offers, with the module's name: what returns one of ``RESULTS``."""
+    found = {}
+    for info in pkgutil.iter_modules(portanet.ops.__path__):
+        module = importlib.import_module(f"portanet.ops.{info.name}")
+        for name in module.__all__:
+            op = getattr(module, name)
+            if inspect.isfunction(op) and inspect.signature(op).return_annotation in RESULTS:
+                found[op] = info.name
+    return found
 
 
 # The table is complete
@@ -103,8 +78,8 @@ def assert_close(found: Any, expected: Any, note: str, tolerance: float = 1e-12)
 
 def test_every_op_has_samples() -> None:
     ops = all_ops()
-    missing = {op.__name__ for op in ops} - {op.__name__ for op in EVERY_SAMPLE} - TESTED_APART
-    assert not missing, f"add samples to tests/op_samples.py for {sorted(missing)}"
+    missing = {op.__name__ for op in ops} - {op.__name__ for op in EVERY_SAMPLE} - INVARIANT_ONLY
+    assert not missing, f"add samples to portanet/testing/samples for {sorted(missing)}"
     assert not set(SAMPLES) & set(WITHOUT_GRADIENT)
     assert all(EVERY_SAMPLE.values())
 
@@ -157,7 +132,7 @@ NOT_COMPUTED = {
 
 def test_every_function_of_the_namespace_has_samples() -> None:
     """Those of the standard and of its extensions, and the special functions."""
-    have = {op.__name__ for op in EVERY_SAMPLE} | TESTED_APART
+    have = {op.__name__ for op in EVERY_SAMPLE} | INVARIANT_ONLY
     missing = []
     for module, names in (
         (pn, STANDARD),
@@ -173,7 +148,7 @@ def test_every_function_of_the_namespace_has_samples() -> None:
 def test_the_samples_say_which_ops_have_gradients(rng: Any) -> None:
     """An op in the wrong list would not be checked."""
     for op, samples in SAMPLES.items():
-        for sample in samples:
+        for sample in samples if missing_library(op) is None else ():
             operands = sample.operands(rng)
             _, vjps = op(np, *operands, **sample.options)
             floats = {i for i, operand in enumerate(operands) if is_float(operand)}
@@ -183,9 +158,11 @@ def test_the_samples_say_which_ops_have_gradients(rng: Any) -> None:
                     op.__name__
                 )
     for op, samples in WITHOUT_GRADIENT.items():
-        for sample in samples:
+        several = inspect.signature(op).return_annotation == "SeveralResults"
+        for sample in samples if missing_library(op) is None else ():
             _, vjps = op(np, *sample.operands(rng), **sample.options)
-            assert all(vjp is None for vjp in vjps), op.__name__
+            for of_one in vjps if several else (vjps,):
+                assert all(vjp is None for vjp in of_one), op.__name__
 
 
 # Values
@@ -193,117 +170,35 @@ def test_the_samples_say_which_ops_have_gradients(rng: Any) -> None:
 
 @pytest.mark.parametrize("op", EVERY_SAMPLE, ids=by_name)
 def test_values_are_numpys(op: Op, backend: str, rng: Any) -> None:
-    for number, sample, operands in tried(op, backend, rng):
-        note = described(number, sample, operands)
-        before = [np.copy(operand) for operand in operands]
-        expected = sample.expected(operands)
-        found = call(op, [lifted(operand) for operand in operands], options_of(sample))
-        assert len(parts(found)) == len(parts(expected)), note
-        for part, wanted in zip(parts(found), parts(expected), strict=True):
-            assert isinstance(part, pn.Tensor)
-            assert not part.requires_grad
-            assert_close(part.numpy(), wanted, note)
-        for operand, copy in zip(operands, before, strict=True):
-            np.testing.assert_array_equal(operand, copy)
+    try_here(check_values, op, rng, 1 if backend == "jax" else None)
 
 
 @pytest.mark.parametrize("op", EVERY_SAMPLE, ids=by_name)
 def test_raw_arrays_give_raw_arrays_of_the_same_library(op: Op, backend: str, rng: Any) -> None:
-    record = backend_named(backend)
-    for number, sample, operands in tried(op, backend, rng):
-        note = described(number, sample, operands)
-        arrays = [native(operand, backend) for operand in operands]
-        options = {name: native(value, backend) for name, value in options_of(sample).items()}
-        with pn.use_backend("numpy"):  # the arrays decide, not the backend in use
-            found = RECORDED_OPS.get(op, op)(*arrays, **options)
-        for part, wanted in zip(parts(found), parts(sample.expected(operands)), strict=True):
-            assert isinstance(part, record.array_types()[0]), note
-            assert not isinstance(part, pn.Tensor), note
-            assert record.device_of(part) == record.devices()[0], note
-            assert_close(record.to_host(part), wanted, note)
-
-
-def rounded(operand: Any) -> Any:
-    """What is left of an operand in single precision."""
-    single = "c8" if np.iscomplexobj(operand) else "f4"
-    return operand.astype(single).astype(operand.dtype)
+    try_here(check_raw_arrays, op, rng, 1 if backend == "jax" else None)
 
 
 @pytest.mark.parametrize("op", DIFFERENTIABLE, ids=by_name)
 def test_single_precision_stays_so(op: Op, eager: str, rng: Any) -> None:
-    """Result and gradients, whatever Python numbers stand beside; nothing drifts to float64."""
-    for number, sample, operands in tried(op, eager, rng):
-        note = described(number, sample, operands)
-        tensors: list[Any] = []
-        for operand in operands:
-            narrow = pn.complex64 if np.iscomplexobj(operand) else pn.float32
-            tensors.append(
-                pn.Tensor(operand, dtype=narrow, requires_grad=True) if is_float(operand) else lifted(operand)
-            )
-        options = options_of(sample)
-        if "dtype" in options:
-            options["dtype"] = pn.float32
-        found = parts(call(op, tensors, options))
-        expected = parts(sample.expected([rounded(o) if is_float(o) else o for o in operands]))
-        for part, wanted in zip(found, map(np.asarray, expected), strict=True):
-            if wanted.dtype.kind not in "fc":
-                continue
-            assert part.dtype == (pn.complex64 if np.iscomplexobj(wanted) else pn.float32), note
-            scale = np.max(np.abs(wanted), initial=1.0)
-            np.testing.assert_allclose(
-                part.detach().numpy(), wanted, rtol=1e-5, atol=2e-6 * scale, err_msg=note
-            )
-        if op is elementwise.pow:  # the logarithm of a negative base, where the exponent wants a gradient
-            continue
-        total = sum(pn.sum(pn.real(part)) for part in found if part.requires_grad)
-        total.backward(create_graph=True)
-        for i, tensor in enumerate(tensors):
-            if isinstance(tensor, pn.Tensor) and tensor.requires_grad and i not in sample.constant:
-                assert tensor.grad is not None, note
-                assert tensor.grad.dtype == tensor.dtype, note
-                assert tensor.grad.shape == tensor.shape, note
+    try_here(check_single_precision, op, rng)
 
 
 # Gradients
 
 
-def as_function(op: Op, sample: Sample, operands: list[Any]) -> tuple[Any, list[Any]]:
-    """The op as a function of the operands that have a gradient, and these operands."""
-    wanted = [i for i, operand in enumerate(operands) if is_float(operand) and i not in sample.constant]
-    rest = [lifted(operand) for operand in operands]
-
-    def function(*given: Any) -> Any:
-        every = list(rest)
-        for i, operand in zip(wanted, given, strict=True):
-            every[i] = operand
-        return call(op, every, options_of(sample))
-
-    function.__name__ = op.__name__
-    return function, [rest[i] for i in wanted]
-
-
 @pytest.mark.parametrize("op", DIFFERENTIABLE, ids=by_name)
 def test_gradient(op: Op, eager: str, rng: Any) -> None:
-    generator = pn.random.Generator(int(rng.integers(2**63)))
-    for number, sample, operands in tried(op, eager, rng):
-        function, inputs = as_function(op, sample, operands)
-        try:
-            gradcheck(function, inputs, projections=1, generator=generator)
-        except Exception as error:
-            error.add_note(described(number, sample, operands))
-            raise
+    try_here(check_gradient, op, rng)
 
 
 @pytest.mark.parametrize("op", DIFFERENTIABLE, ids=by_name)
 def test_second_gradient(op: Op, eager: str, rng: Any) -> None:
-    generator = pn.random.Generator(int(rng.integers(2**63)))
-    for number, sample, operands in tried(op, eager, rng):
-        function, inputs = as_function(op, sample, operands)
-        try:
-            gradgradcheck(function, inputs, projections=1, generator=generator)
-        except Exception as error:
-            error.add_note(described(number, sample, operands))
-            raise
+    try_here(check_second_gradient, op, rng)
+
+
+@pytest.mark.parametrize("op", WITHOUT_GRADIENT, ids=by_name)
+def test_ops_without_gradient_record_nothing(op: Op, backend: str, rng: Any) -> None:
+    try_here(check_no_gradient, op, rng, 1 if backend == "jax" else None)
 
 
 # fmt: off
@@ -323,25 +218,20 @@ COMPLEX = [
 def test_gradients_of_complex_numbers(name: str, eager: str, rng: Any) -> None:
     """First and second, with every operand complex, and with complex and real ones mixed."""
     op = next(op for op in EVERY_SAMPLE if op.__name__ == name)
-    generator = pn.random.Generator(int(rng.integers(2**63)))
-    for number, sample, operands in tried(op, eager, rng):
-        if (
-            "dtype" in sample.options or sample.constant
-        ):  # which names a real type, or is about a special real value
-            continue
-        floats = [i for i, operand in enumerate(operands) if is_float(operand)]
-        for chosen in (floats, floats[:1]):
-            turned = [
-                np.asarray(operand * np.exp(1j * rng.uniform(0.2, 1.2))) if i in chosen else operand
-                for i, operand in enumerate(operands)
-            ]
-            function, inputs = as_function(op, sample, turned)
-            try:
-                gradcheck(function, inputs, projections=1, generator=generator)
-                gradgradcheck(function, inputs, projections=1, generator=generator)
-            except Exception as error:
-                error.add_note(described(number, sample, turned))
-                raise
+    try_samples(check_complex_gradients, op, rng)
+
+
+def check_complex_gradients(op: Op, sample: Sample, operands: list[Any], rng: Any) -> None:
+    if "dtype" in sample.options or sample.constant:  # it names a real type, or is about a special real value
+        return
+    floats = [i for i, operand in enumerate(operands) if is_float(operand)]
+    for chosen in (floats, floats[:1]):
+        turned = [
+            np.asarray(operand * np.exp(1j * rng.uniform(0.2, 1.2))) if i in chosen else operand
+            for i, operand in enumerate(operands)
+        ]
+        check_gradient(op, sample, turned, rng)
+        check_second_gradient(op, sample, turned, rng)
 
 
 def test_the_sign_of_complex_numbers_has_a_gradient(eager: str, rng: Any) -> None:
@@ -353,53 +243,35 @@ def test_the_sign_of_complex_numbers_has_a_gradient(eager: str, rng: Any) -> Non
     np.testing.assert_array_equal(zero.grad.numpy(), [0, 1])
 
 
-@pytest.mark.parametrize("op", WITHOUT_GRADIENT, ids=by_name)
-def test_ops_without_gradient_record_nothing(op: Op, backend: str, rng: Any) -> None:
-    for number, sample, operands in tried(op, backend, rng):
-        tensors = [
-            pn.Tensor(operand, requires_grad=True) if is_float(operand) else lifted(operand)
-            for operand in operands
-        ]
-        found = call(op, tensors, options_of(sample))
-        for part in found if isinstance(found, tuple) else (found,):
-            assert not part.requires_grad, described(number, sample, operands)
-            assert part.is_leaf
-            if any(isinstance(tensor, pn.Tensor) and tensor.requires_grad for tensor in tensors):
-                with pytest.raises(GradientError, match=f"{op.__name__} has no gradient"):
-                    part.backward()
-
-
 @pytest.mark.parametrize("op", DIFFERENTIABLE, ids=by_name)
 def test_nothing_writes_into_an_operand_or_a_cotangent(op: Op, rng: Any) -> None:
     """On NumPy arrays that cannot be written to; forward, backward, and both again for the second gradient."""
-
-    def frozen(value: Any) -> Any:
-        if isinstance(value, np.ndarray):
-            value = value.copy()
-            value.flags.writeable = False
-        return value
-
     with pn.use_backend("numpy"):
-        for number, sample, operands in tried(op, "numpy", rng):
-            note = described(number, sample, operands)
-            wanted = [
-                i for i, operand in enumerate(operands) if is_float(operand) and i not in sample.constant
-            ]
-            tensors = [lifted(frozen(operand)) for operand in operands]
-            for i in wanted:
-                assert not tensors[i].data.flags.writeable, note
-                tensors[i].requires_grad_()
-            inputs = [tensors[i] for i in wanted]
-            for create_graph in (False, True):
-                found = [part for part in parts(call(op, tensors, options_of(sample))) if part.requires_grad]
-                if not found:
-                    continue
-                cotangents = [lifted(frozen(rng.normal(size=part.shape))) for part in found]
-                first = pn.grad(found, inputs, cotangents, create_graph=create_graph, allow_unused=True)
-                again = [gradient for gradient in first if gradient is not None and gradient.requires_grad]
-                cotangents = [lifted(frozen(rng.normal(size=gradient.shape))) for gradient in again]
-                if again:
-                    pn.grad(again, inputs, cotangents, allow_unused=True)
+        try_here(check_nothing_is_written, op, rng)
+
+
+def frozen(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        value = value.copy()
+        value.flags.writeable = False
+    return value
+
+
+def check_nothing_is_written(op: Op, sample: Sample, operands: list[Any], rng: Any) -> None:
+    function, inputs = as_function(op, sample, [frozen(operand) for operand in operands])
+    for x in inputs:
+        assert not x.data.flags.writeable
+        x.requires_grad_()
+    for create_graph in (False, True):
+        found = [part for part in parts(function(*inputs)) if part.requires_grad]
+        if not found:
+            continue
+        cotangents = [lifted(frozen(rng.normal(size=part.shape))) for part in found]
+        first = pn.grad(found, inputs, cotangents, create_graph=create_graph, allow_unused=True)
+        again = [gradient for gradient in first if gradient is not None and gradient.requires_grad]
+        cotangents = [lifted(frozen(rng.normal(size=gradient.shape))) for gradient in again]
+        if again:
+            pn.grad(again, inputs, cotangents, allow_unused=True)
 
 
 def strided(value: Any) -> Any:
@@ -416,30 +288,23 @@ def strided(value: Any) -> Any:
 def test_the_layout_in_memory_does_not_matter(op: Op, rng: Any) -> None:
     for backend in ("numpy", "torch") if torch_is_here() else ("numpy",):
         with pn.use_backend(backend):
-            for number, sample, operands in tried(op, backend, rng):
-                note = f"{described(number, sample, operands)} on {backend}"
-                wanted = [
-                    i for i, operand in enumerate(operands) if is_float(operand) and i not in sample.constant
-                ]
-                results = []
-                drawn: list[Any] = []
-                for arrange in (lambda value: value, strided):
-                    tensors = [lifted(arrange(operand)) for operand in operands]
-                    for i in wanted:
-                        tensors[i] = tensors[i].detach().requires_grad_()
-                    found = [
-                        part for part in parts(call(op, tensors, options_of(sample))) if part.requires_grad
-                    ]
-                    drawn = drawn or [np.asarray(rng.normal(size=part.shape)) for part in found]
-                    inputs = [tensors[i] for i in wanted]
-                    cotangents = [lifted(arrange(cotangent)) for cotangent in drawn]
-                    gradients = pn.grad(found, inputs, cotangents, allow_unused=True)
-                    results.append([*found, *gradients])
-                for first, second in zip(*results, strict=True):
-                    assert (first is None) == (second is None), note
-                    if first is not None:
-                        close = np.testing.assert_allclose
-                        close(first.detach().numpy(), second.detach().numpy(), 1e-9, 1e-11, err_msg=note)
+            try_here(check_layouts, op, rng)
+
+
+def check_layouts(op: Op, sample: Sample, operands: list[Any], rng: Any) -> None:
+    results = []
+    drawn: list[Any] = []
+    for arrange in (lambda value: value, strided):
+        function, inputs = as_function(op, sample, [arrange(operand) for operand in operands])
+        inputs = [x.detach().requires_grad_() for x in inputs]
+        found = [part for part in parts(function(*inputs)) if part.requires_grad]
+        drawn = drawn or [np.asarray(rng.normal(size=part.shape)) for part in found]
+        cotangents = [lifted(arrange(cotangent)) for cotangent in drawn]
+        results.append([*found, *pn.grad(found, inputs, cotangents, allow_unused=True)])
+    for first, second in zip(*results, strict=True):
+        assert (first is None) == (second is None)
+        if first is not None:
+            np.testing.assert_allclose(first.detach().numpy(), second.detach().numpy(), 1e-9, 1e-11)
 
 
 def torch_is_here() -> bool:
@@ -449,20 +314,21 @@ def torch_is_here() -> bool:
 @pytest.mark.parametrize("op", DIFFERENTIABLE, ids=by_name)
 def test_a_result_may_be_used_twice_and_an_operand_too(op: Op, eager: str, rng: Any) -> None:
     """Gradients of all uses add up, and no use sees what another did to the cotangent."""
-    for number, sample, operands in tried(op, eager, rng):
-        if number:
-            break
-        function, inputs = as_function(op, sample, operands)
-        first = [pn.Tensor(x, requires_grad=True) for x in inputs]
-        y = next(part for part in parts(function(*first)) if part.requires_grad)
-        again = next(part for part in parts(function(*first)) if part.requires_grad)
-        cotangent = pn.asarray(rng.normal(size=y.shape))
-        once = pn.grad(y, first, cotangent, retain_graph=True, allow_unused=True)
-        both = pn.grad(y * 2.0 + again - y, first, cotangent, allow_unused=True)
-        for single, double in zip(once, both, strict=True):
-            assert (single is None) == (double is None)
-            if single is not None:
-                np.testing.assert_allclose(double.numpy(), 2 * single.numpy(), rtol=1e-9, atol=1e-12)
+    try_here(check_uses_add_up, op, rng, limit=1)
+
+
+def check_uses_add_up(op: Op, sample: Sample, operands: list[Any], rng: Any) -> None:
+    function, inputs = as_function(op, sample, operands)
+    first = [pn.Tensor(x, requires_grad=True) for x in inputs]
+    y = next(part for part in parts(function(*first)) if part.requires_grad)
+    again = next(part for part in parts(function(*first)) if part.requires_grad)
+    cotangent = pn.asarray(rng.normal(size=y.shape))
+    once = pn.grad(y, first, cotangent, retain_graph=True, allow_unused=True)
+    both = pn.grad(y * 2.0 + again - y, first, cotangent, allow_unused=True)
+    for single, double in zip(once, both, strict=True):
+        assert (single is None) == (double is None)
+        if single is not None:
+            np.testing.assert_allclose(double.numpy(), 2 * single.numpy(), rtol=1e-9, atol=1e-12)
 
 
 # Indices that are out of range, or of a narrow type

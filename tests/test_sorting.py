@@ -13,7 +13,7 @@ from portanet.backend import backend_named
 from portanet.errors import DTypeError, MixedBackendError, OptionError, ShapeError
 from portanet.ops import searching
 from portanet.testing import gradcheck, gradgradcheck
-from tests.samples_sorting import WITHOUT_GRADIENT
+from portanet.testing.samples.sorting import WITHOUT_GRADIENT
 
 UNIQUE = {
     "unique_all": ("values", "indices", "inverse_indices", "counts"),

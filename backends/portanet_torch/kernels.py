@@ -54,18 +54,25 @@ def _index(part: Any) -> Any:
     return part
 
 
-def _native_key(key: Any) -> Any:
-    return tuple(_index(part) for part in key) if isinstance(key, tuple) else _index(key)
+def _native_key(x: Array, key: Any) -> Any:
+    """A key that PyTorch takes: indices as int64; of a mask with an axis of length 0 one that is false everywhere."""
+    if isinstance(key, tuple):
+        return tuple(_index(part) for part in key)
+    if isinstance(key, torch.Tensor) and key.dtype == torch.bool and not key.numel():
+        lengths = x.shape[: key.ndim]
+        if all(own in (0, length) for own, length in zip(key.shape, lengths, strict=False)):
+            return torch.zeros(lengths, dtype=torch.bool, device=x.device)
+    return _index(key)
 
 
 def _read(x: Array, key: Any) -> Array:
-    key, flipped = _forward_steps(x, _native_key(key))
+    key, flipped = _forward_steps(x, _native_key(x, key))
     part = x[key]
     return torch.flip(part, flipped) if flipped else part
 
 
 def _add(whole: Array, key: Any, values: Array) -> Array:
-    key = _native_key(key)
+    key = _native_key(whole, key)
     parts = key if isinstance(key, tuple) else (key,)
     if (
         len(parts) == 1
@@ -85,7 +92,7 @@ def _add(whole: Array, key: Any, values: Array) -> Array:
 
 
 def _replace(xp: Namespace, x: Array, key: Any, value: Array | Scalar) -> Array:
-    key, flipped = _forward_steps(x, _native_key(key))
+    key, flipped = _forward_steps(x, _native_key(x, key))
     r = x.clone()
     if flipped and isinstance(value, torch.Tensor):
         value = torch.flip(torch.broadcast_to(value, r[key].shape), flipped)

@@ -16,6 +16,7 @@ from portanet.backend.registry import (
     backend_of,
     forget_probes,
     known_backend_names,
+    register_backend,
     require_backend_of,
 )
 from portanet.backend.switch import (
@@ -48,6 +49,7 @@ __all__ = [
     "forget_probes",
     "get_backend",
     "known_backend_names",
+    "register_backend",
     "require_backend_of",
     "set_backend",
     "use_backend",

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from portanet.dtypes import ALL_DTYPES, Device, DType
 from portanet.dtypes import bool as bool_
-from portanet.errors import BackendUnavailableError, DTypeError
+from portanet.errors import DTypeError, LackingFunctionError
 from portanet.protocols import Array, Namespace, NativeDType
 
 __all__ = [
@@ -339,12 +339,12 @@ class Backend:
 
         Raises
         ------
-        BackendUnavailableError
+        LackingFunctionError
             If the library has no such function.
         """
         function = self.special_functions.get(name)
         if function is None:
-            raise BackendUnavailableError(
+            raise LackingFunctionError(
                 f"special.{name}: backend {self.name!r} has no such function. Compute it where there is one, for "
                 "example of portanet.asarray(x).to('numpy')."
             )

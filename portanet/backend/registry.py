@@ -7,13 +7,14 @@ from functools import cache
 from typing import Any
 
 from portanet.backend.record import Backend, first_line
-from portanet.errors import BackendUnavailableError, DTypeError
+from portanet.errors import BackendUnavailableError, DTypeError, OptionError
 
 __all__ = [
     "backend_named",
     "backend_of",
     "forget_probes",
     "known_backend_names",
+    "register_backend",
     "registry_lock",
     "require_backend_of",
 ]
@@ -43,6 +44,34 @@ def forget_probes() -> None:
 def known_backend_names() -> list[str]:
     """Names of all installed backends, whether their library is there or not."""
     return sorted(_entry_points() | _loaded)
+
+
+def register_backend(backend: Backend) -> Backend:
+    """Make a backend known in this process; what an entry point does for an installed package.
+
+    Parameters
+    ----------
+    backend : Backend
+        The record.
+
+    Returns
+    -------
+    Backend
+        The same.
+
+    Raises
+    ------
+    OptionError
+        If another backend has that name.
+    """
+    with registry_lock:
+        taken = _loaded.get(backend.name)
+        if taken is not backend and backend.name in known_backend_names():
+            raise OptionError(
+                f"register_backend: there is a backend called {backend.name!r} already. Give this one another name."
+            )
+        _loaded[backend.name] = backend
+    return backend
 
 
 def backend_named(name: str) -> Backend:

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from numbers import Integral
 from typing import Any, Literal
 
-from portanet.backend import Backend, backend_of, get_backend
+from portanet.backend import Backend, backend_of, check_same_place, get_backend
 from portanet.checks import whole_number
 from portanet.conversion import native_array, native_place, require_known
 from portanet.dtypes import Device, DType, complex64, float32
+from portanet.dtypes import bool as bool_
 from portanet.dtypes import int64 as default_integer
-from portanet.errors import OptionError, ShapeError
+from portanet.errors import DTypeError, OptionError, ShapeError
 from portanet.functions.manipulation import broadcast_to, reshape, together
 from portanet.operands import SCALAR_KINDS, check_scalar
 from portanet.protocols import Array, Scalar
@@ -114,6 +115,10 @@ def arange(
         start, stop = 0, start
     if dtype is None and all(isinstance(number, Integral) for number in (start, stop, step)):
         dtype = default_integer
+    elif dtype == bool_:
+        raise DTypeError(
+            "arange: dtype: expected numbers, got bool. Compare them: portanet.arange(...) != 0."
+        )
     backend, options = _where(dtype, device)
     return wrap(backend.namespace.arange(start, stop, step, **options))
 
@@ -135,6 +140,11 @@ def linspace(
     num = whole_number("num", num, low=0)
     if dtype is None and (isinstance(start, complex) or isinstance(stop, complex)):
         dtype = complex64
+    elif isinstance(dtype, DType) and not dtype.is_differentiable:
+        raise DTypeError(
+            f"linspace: dtype: expected a floating-point type, got {dtype.name}. Convert the result: "
+            f"portanet.astype(portanet.linspace(...), portanet.{dtype.name})."
+        )
     backend, options = _where(dtype, device)
     return wrap(backend.namespace.linspace(start, stop, num, endpoint=endpoint, **options))
 
@@ -184,7 +194,10 @@ def empty_like(x: Array, /, *, dtype: DType | None = None, device: Place = None)
 
 def full_like(x: Array, /, fill_value: Scalar, *, dtype: DType | None = None, device: Place = None) -> Any:
     """One value in the shape, data type and place of ``x``; it must fit the data type."""
-    array = unwrap(x)
+    array, value = unwrap(x), unwrap(fill_value)
+    owner = backend_of(value)
+    if owner is not None and isinstance(value, owner.array_types()[0]):
+        check_same_place("full_like", (array, value))
     fill_value = _number("full_like", fill_value, dtype or require_known(array).dtype_of(array))
     return _like("full_like", x, fill_value, dtype=dtype, device=device)
 

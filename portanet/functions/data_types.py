@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
-from portanet.backend import Backend, backend_of, get_backend
+from portanet.backend import Backend, backend_of, check_same_place, get_backend
 from portanet.dtypes import ALL_DTYPES, DType, float32
 from portanet.errors import DTypeError, ShapeError
 from portanet.operands import SCALAR_KINDS, check_scalar
@@ -67,12 +67,17 @@ def result_type(*arrays_and_dtypes: Array | DType | float) -> DType:
     ------
     DTypeError
         If there is no such type (uint64 beside a signed integer), or a number does not fit the result.
+    MixedBackendError
+        If the arrays are of two libraries, which no function takes together.
 
     Examples
     --------
     >>> pn.result_type(pn.int8, pn.uint8), pn.result_type(pn.int64, pn.float32, 2)
     (portanet.int16, portanet.float32)
     """
+    arrays = [unwrap(part) for part in arrays_and_dtypes]
+    if len({owner for array in arrays if (owner := backend_of(array)) is not None}) > 1:
+        check_same_place("result_type", arrays)
     numbers: list[Any] = [part for part in arrays_and_dtypes if type(part) in SCALAR_KINDS]
     dtypes = [_dtype_of(part) for part in arrays_and_dtypes if type(part) not in SCALAR_KINDS]
     if not dtypes:
@@ -175,7 +180,9 @@ def finfo(type: DType | Array, /) -> FloatInfo:
     """
     dtype, backend = _native_limits(type)
     if not dtype.is_differentiable:
-        raise DTypeError(f"type: expected a floating-point data type, got {dtype.name}. Use portanet.iinfo.")
+        raise DTypeError(
+            f"finfo: type: expected a floating-point data type, got {dtype.name}. Use portanet.iinfo for integers."
+        )
     part = dtype if dtype.is_floating else _BY_KIND["real floating", dtype.bits // 2]
     limits = backend.namespace.finfo(backend.native_dtype(part))
     return FloatInfo(
@@ -192,7 +199,10 @@ def iinfo(type: DType | Array, /) -> IntegerInfo:
     """Limits of an integer data type, or of that of an array."""
     dtype, _ = _native_limits(type)
     if "integer" not in dtype.kind:
-        raise DTypeError(f"type: expected an integer data type, got {dtype.name}. Use portanet.finfo.")
+        raise DTypeError(
+            f"iinfo: type: expected an integer data type, got {dtype.name}. Use portanet.finfo for "
+            "floating-point numbers."
+        )
     signed = dtype.kind == "signed integer"
     least = -(2 ** (dtype.bits - 1)) if signed else 0
     return IntegerInfo(dtype.bits, 2 ** (dtype.bits - signed) - 1, least, dtype)

@@ -13,8 +13,9 @@ from portanet.functions.data_types import broadcast_shapes
 from portanet.lifting import lift_sequence
 from portanet.ops import indexing
 from portanet.ops import manipulation as ops
-from portanet.ops.manipulation import place_of_axis, repeated_places
+from portanet.ops.manipulation import repeated_places
 from portanet.protocols import Array
+from portanet.requirements import place_of_axis
 from portanet.tensor import Tensor, lift, unwrap, wrap
 
 __all__ = [
@@ -120,7 +121,7 @@ def repeat(x: Array, repeats: int | Array, /, *, axis: int | None = None) -> Any
     (x,) = together("repeat", (x,))
     if axis is None:
         x, axis = reshape(x, (-1,)), 0
-    axis = place_of_axis(axis, x.ndim)
+    axis = place_of_axis("repeat", axis, x.ndim)
     counts = unwrap(repeats)
     owner = backend_of(counts)
     if owner is None or not isinstance(counts, owner.array_types()[0]):
@@ -144,6 +145,6 @@ def unstack(x: Array, /, *, axis: int = 0) -> tuple[Any, ...]:
     (x,) = together("unstack", (x,))
     if not x.shape:
         raise ShapeError("unstack: expected an array with at least one axis, got a single number.")
-    axis = place_of_axis(axis, x.ndim)
+    axis = place_of_axis("unstack", axis, x.ndim)
     before = (slice(None),) * axis
     return tuple(_getitem(x, (*before, i, ...)) for i in range(x.shape[axis]))

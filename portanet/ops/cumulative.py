@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from portanet.errors import OptionError, ShapeError
+from portanet.errors import AxisError, OptionError, ShapeError
 from portanet.ops.composition import apply
-from portanet.ops.manipulation import place_of_axis
-from portanet.ops.promotion import all_alike, is_integer
+from portanet.ops.promotion import all_alike, check_keeps_imaginary, is_integer
 from portanet.protocols import Array, Namespace, NativeDType, OpResult
+from portanet.requirements import place_of_axis
 
 __all__ = ["cumulative_prod", "cumulative_sum", "diff"]
 
@@ -28,6 +28,8 @@ def cumulative_sum(
     keep their data type; sums of integers are int64, of unsigned ones uint64.
     """
     axis = _axis_of("cumulative_sum", x, axis)
+    if dtype is not None:
+        check_keeps_imaginary(xp, "cumulative_sum", x, dtype)
     r = _accumulated(xp, xp.cumulative_sum, x, axis, dtype, include_initial)
     if is_integer(xp, r.dtype):
         return r, (None,)
@@ -55,6 +57,8 @@ def cumulative_prod(
     :func:`cumulative_sum`. Nothing is divided, so gradients of any order are right where elements are zero, too.
     """
     axis = _axis_of("cumulative_prod", x, axis)
+    if dtype is not None:
+        check_keeps_imaginary(xp, "cumulative_prod", x, dtype)
     n = x.shape[axis]
     r = _accumulated(xp, xp.cumulative_prod, x, axis, dtype, include_initial)
     if is_integer(xp, r.dtype):
@@ -164,9 +168,9 @@ def _axis_of(name: str, x: Array, axis: int | None) -> int:
         raise ShapeError(f"{name}: expected an array with at least one axis, got a single number.")
     if axis is None:
         if x.ndim != 1:
-            raise ValueError(f"axis: must be given for an array of {x.ndim} dimensions; pass axis=0.")
+            raise AxisError(f"{name}: axis: must be given for an array of {x.ndim} dimensions; pass axis=0.")
         return 0
-    return place_of_axis(axis, x.ndim)
+    return place_of_axis(name, axis, x.ndim)
 
 
 def _part(x: Array, axis: int, start: int, stop: int) -> Array:

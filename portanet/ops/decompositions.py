@@ -21,6 +21,7 @@ from portanet.errors import DTypeError, OptionError, ShapeError
 from portanet.ops.composition import conjugate, recorded
 from portanet.ops.promotion import device_of, is_complex, is_integer, promoted
 from portanet.protocols import Array, Namespace, NativeDType, Op, OpResult, SeveralResults
+from portanet.requirements import name_of_dtype, places_of_axes
 
 __all__ = [
     "check_floating",
@@ -52,8 +53,8 @@ def check_floating(xp: Namespace, name: str, x: Array, operand: str = "x") -> No
         raise DTypeError(f"{operand}: {name} expects an array, got {x!r}.")
     if is_integer(xp, x.dtype):
         raise DTypeError(
-            f"{operand}: {name} expects floating-point numbers, got {x.dtype}. Convert them first: "
-            "portanet.astype(x, portanet.float32)."
+            f"{operand}: {name} expects floating-point numbers, got {name_of_dtype(x.dtype)}. Convert them first: "
+            f"portanet.astype({operand}, portanet.float32)."
         )
 
 
@@ -674,10 +675,7 @@ def vector_norm(
     check_floating(xp, "vector_norm", x)
     if not isinstance(ord, (int, float)):
         raise OptionError(f"ord: vector_norm expects a number, inf or -inf, got {ord!r}.")
-    axes = tuple(range(x.ndim)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
-    if any(not -x.ndim <= place < x.ndim for place in axes):
-        raise ShapeError(f"axis: vector_norm expects axes of shape {tuple(x.shape)}, got {axis!r}.")
-    axes = tuple(place % x.ndim for place in axes)
+    axes = places_of_axes("vector_norm", axis, x.ndim)
     if not axes:  # which not every library has for every array, nor the norm of no numbers
         r = xp.abs(x) if ord else xp.astype(x != 0, xp.abs(x).dtype)
     elif ord == math.inf and 0 in (x.shape[place] for place in axes):

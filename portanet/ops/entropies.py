@@ -11,6 +11,7 @@ from portanet.ops.composition import recorded
 from portanet.ops.promotion import device_of
 from portanet.ops.real_functions import pick, quiet_log, quiet_log1p, real_numbers, real_pair
 from portanet.protocols import Array, Namespace, OpResult
+from portanet.requirements import places_of_axes
 
 __all__ = [
     "entr",
@@ -170,8 +171,7 @@ def logsumexp(
     else:
         x, b = real_pair(xp, logsumexp, x, b)
         masked = pick(xp, b != 0, x, -inf)
-    axes = range(masked.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
-    reduced = {a % masked.ndim for a in axes}
+    reduced = set(places_of_axes("logsumexp", axis, masked.ndim))
     function = recorded(xp, logsumexp)
     if function is not None:
         r = function(x, b, axis=axis, keepdims=True)

@@ -13,10 +13,11 @@ from collections.abc import Sequence
 from operator import index
 from typing import Any
 
-from portanet.errors import DTypeError, OptionError, ShapeError
+from portanet.errors import AxisError, DTypeError, OptionError, ShapeError
 from portanet.ops.composition import apply
 from portanet.ops.promotion import device_of, floating, is_complex
 from portanet.protocols import Array, Namespace, Op, OpResult
+from portanet.requirements import name_of_dtype, place_of_axis
 
 __all__ = ["fft", "fftn", "hfft", "ifft", "ifftn", "ihfft", "irfft", "irfftn", "rfft", "rfftn"]
 
@@ -307,17 +308,15 @@ def _complex(xp: Namespace, x: Array) -> Array:
 def _real(xp: Namespace, name: str, x: Array) -> Array:
     if is_complex(xp, x.dtype):
         raise DTypeError(
-            f"{name}: expected real numbers, got {x.dtype}. Use {OF_COMPLEX_NUMBERS[name]} for complex ones, or take "
-            "portanet.real(x) first."
+            f"{name}: x: expected real numbers, got {name_of_dtype(x.dtype)}. Use {OF_COMPLEX_NUMBERS[name]} for "
+            "complex ones, or take portanet.real(x) first."
         )
     return floating(xp, x)
 
 
-def _place(name: str, x: Array, axis: int) -> int:
+def _place(name: str, x: Array, axis: int, argument: str = "axis") -> int:
     """An axis counted from the first."""
-    if not -x.ndim <= index(axis) < x.ndim:
-        raise ShapeError(f"{name}: axis {axis} is not among the {x.ndim} axes of shape {tuple(x.shape)}.")
-    return index(axis) % len(x.shape)
+    return place_of_axis(name, index(axis), x.ndim, argument, tuple(x.shape))
 
 
 def _length(name: str, argument: str, n: Any) -> int:
@@ -341,9 +340,9 @@ def _places(
             raise OptionError(f"{name}: s gives the lengths along axes, so axes has to be given as well.")
         places = tuple(range(x.ndim))
     else:
-        places = tuple(_place(name, x, axis) for axis in axes)
+        places = tuple(_place(name, x, axis, "axes") for axis in axes)
     if len(set(places)) != len(places):
-        raise ShapeError(f"{name}: axes: an axis is named twice in {axes}.")
+        raise AxisError(f"{name}: axes: an axis is named twice in {axes}. Name each axis once.")
     if not places and halved is not None:
         raise ShapeError(f"{name}: axes: expected at least one axis, got none.")
     sizes = [x.shape[place] for place in places]

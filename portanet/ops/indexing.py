@@ -8,9 +8,11 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
+from portanet.errors import AxisError
 from portanet.ops.composition import apply
 from portanet.ops.promotion import alike, device_of
 from portanet.protocols import Array, Namespace, OpResult
+from portanet.requirements import KNOWN_INTEGERS, UnnamedError, check_dtypes, name_of_dtype, place_of_axis
 
 __all__ = ["getitem", "index_add", "setitem", "take", "take_along_axis"]
 
@@ -56,12 +58,27 @@ def _within(part: slice, length: int) -> slice:
     return slice(start, stop if stop >= 0 else None, step) if start >= 0 else slice(0, 0)
 
 
+def _check_index(indices: Array) -> str:
+    """The name of the data type of integer indices.
+
+    Raises
+    ------
+    DTypeError
+        If they are no integers.
+    """
+    name = name_of_dtype(indices.dtype)
+    if "int" not in name:
+        raise UnnamedError(
+            f"indices: expected integers or booleans, got {name}. Convert them: "
+            "portanet.astype(indices, portanet.int64)."
+        )
+    return name
+
+
 def _forward(xp: Namespace, indices: Array, length: int) -> Array:
     """Indices counted from the front, in a type wide enough for every place; what is out of range stays so."""
     # By name, since an index may be a raw array where ``xp`` is portanet.
-    name = str(indices.dtype).rpartition(".")[2]
-    if "int" not in name:
-        raise IndexError(f"indices: expected integers, got {name}. Convert them with portanet.astype(...).")
+    name = _check_index(indices)
     if name not in ("int32", "int64"):
         indices = xp.astype(indices, xp.int64)
     return xp.where(indices < 0, indices + length, indices)
@@ -135,6 +152,9 @@ def _gather(xp: Namespace, x: Array, key: Any) -> OpResult:
 def setitem(xp: Namespace, x: Array, value: Array, key: Any) -> OpResult:
     """A copy of ``x`` with the part at ``key`` replaced by ``value``, which may broadcast to it."""
     key = _complete_key(key, x.shape)
+    for part in key if isinstance(key, tuple) else (key,):
+        if _is_integer_array(part):
+            _check_index(part)
     if hasattr(value, "dtype") and value.dtype != x.dtype:
         value = xp.astype(value, x.dtype)
     r = xp.asarray(x, copy=True)
@@ -148,10 +168,14 @@ def setitem(xp: Namespace, x: Array, value: Array, key: Any) -> OpResult:
 
 def take(xp: Namespace, x: Array, indices: Array, /, *, axis: int | None = None) -> OpResult:
     """Elements of ``x`` along one axis, at the given integer indices."""
+    if id(indices.dtype) not in KNOWN_INTEGERS:
+        check_dtypes(xp, "take", x, indices, names="x indices")
     if axis is None:
         if x.ndim != 1:
-            raise ValueError(f"axis: must be given for an array of {x.ndim} dimensions; pass axis=0.")
+            raise AxisError(f"take: axis: must be given for an array of {x.ndim} dimensions; pass axis=0.")
         axis = 0
+    if not x.ndim:
+        place_of_axis("take", axis, 0)
     r = xp.take(x, indices, axis=axis)
 
     def vjp(g: Array) -> Array:
@@ -174,6 +198,7 @@ def index_add(xp: Namespace, x: Array, indices: Array, values: Array, *, axis: i
     values : Array
         The shape of ``x`` with ``k`` instead of ``n``.
     """
+    check_dtypes(xp, "index_add", x, indices, values, names="x indices values")
     x, values = alike(xp, x, values)
     n = x.shape[axis]
     wrapped = _forward(xp, indices, n)
@@ -199,6 +224,8 @@ def take_along_axis(xp: Namespace, x: Array, indices: Array, /, *, axis: int = -
     indices : Array
         Integers, of ``x``'s number of dimensions and compatible with it except along ``axis``.
     """
+    if id(indices.dtype) not in KNOWN_INTEGERS:
+        check_dtypes(xp, "take_along_axis", x, indices, names="x indices")
     n = x.shape[axis]
 
     def vjp(g: Array) -> Array:

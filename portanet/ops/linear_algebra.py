@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from portanet.errors import ShapeError
+from portanet.errors import AxisError, ShapeError
 from portanet.ops.composition import conjugate
 from portanet.ops.promotion import promoted
 from portanet.protocols import Array, Namespace, OpResult
+from portanet.requirements import KNOWN_NUMBERS, check_dtypes, places_of_axes
 
 __all__ = ["matmul", "tensordot", "vecdot"]
+
+
+def _numbers(xp: Namespace, name: str, x: Array, y: Array) -> tuple[Array, Array]:
+    """Two arrays of numbers in one data type."""
+    if x.dtype is y.dtype and id(x.dtype) in KNOWN_NUMBERS:
+        return x, y
+    check_dtypes(xp, name, x, y)
+    return promoted(xp, x, y)
 
 
 def matmul(xp: Namespace, x: Array, y: Array, /) -> OpResult:
@@ -25,7 +34,7 @@ def matmul(xp: Namespace, x: Array, y: Array, /) -> OpResult:
     Array
         Shape (..., m, n), without ``m`` or ``n`` where that operand was a vector.
     """
-    x, y = promoted(xp, x, y)
+    x, y = _numbers(xp, "matmul", x, y)
     x_vector, y_vector = x.ndim == 1, y.ndim == 1
     if not x.ndim or not y.ndim or x.shape[-1] != y.shape[-1 if y_vector else -2]:
         raise ShapeError(
@@ -52,7 +61,9 @@ def matmul(xp: Namespace, x: Array, y: Array, /) -> OpResult:
 
 def vecdot(xp: Namespace, x: Array, y: Array, /, *, axis: int = -1) -> OpResult:
     """Dot product of vectors along one axis; of complex ones the first is conjugated."""
-    x, y = promoted(xp, x, y)
+    if 0 <= axis < x.ndim == y.ndim:  # the standard counts from the end only
+        axis -= x.ndim
+    x, y = _numbers(xp, "vecdot", x, y)
     return xp.vecdot(x, y, axis=axis), (
         lambda g: conjugate(xp, xp.expand_dims(g, axis=axis) * y),
         lambda g: xp.expand_dims(g, axis=axis) * conjugate(xp, x),
@@ -69,13 +80,28 @@ def tensordot(
     axes : int or pair of tuples
         How many trailing axes of ``x`` meet how many leading axes of ``y``; or the axes of each, pairwise.
     """
-    x, y = promoted(xp, x, y)
+    x, y = _numbers(xp, "tensordot", x, y)
     if isinstance(axes, int):
+        if not 0 <= axes <= min(x.ndim, y.ndim):
+            raise AxisError(
+                f"tensordot: axes: {axes} is out of range for operands of {x.ndim} and {y.ndim} dimensions. It says "
+                f"how many last axes of x meet the first ones of y: pass 0 to {min(x.ndim, y.ndim)}."
+            )
         left = tuple(range(x.ndim - axes, x.ndim))
         right = tuple(range(axes))
     else:
-        left = tuple(axis % x.ndim for axis in axes[0])
-        right = tuple(axis % y.ndim for axis in axes[1])
+        if (
+            len(axes) != 2
+            or isinstance(axes[0], int)
+            or isinstance(axes[1], int)
+            or len(axes[0]) != len(axes[1])
+        ):
+            raise AxisError(
+                f"tensordot: axes: expected as many axes of x as of y, got {axes!r}. Pass a pair of sequences, such as "
+                "axes=((1, 2), (0, 1)): each axis of x with the one of y that it meets."
+            )
+        left = places_of_axes("tensordot", tuple(axes[0]), x.ndim, "axes[0]")
+        right = places_of_axes("tensordot", tuple(axes[1]), y.ndim, "axes[1]")
     x_free = tuple(axis for axis in range(x.ndim) if axis not in left)
     y_free = tuple(axis for axis in range(y.ndim) if axis not in right)
 

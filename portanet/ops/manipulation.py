@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from math import prod
 
-from portanet.errors import DTypeError, OptionError, ShapeError
-from portanet.ops.promotion import all_alike, device_of
+from portanet.errors import AxisError, DTypeError, OptionError, ShapeError
+from portanet.ops.promotion import all_alike, check_keeps_imaginary, device_of
 from portanet.protocols import Array, Namespace, NativeDType, OpResult
+from portanet.requirements import name_of_dtype, places_of_axes
 
 __all__ = [
     "astype",
@@ -37,7 +38,14 @@ def reshape(xp: Namespace, x: Array, /, shape: tuple[int, ...], *, copy: bool | 
 
 def permute_dims(xp: Namespace, x: Array, /, axes: tuple[int, ...]) -> OpResult:
     """Reorder the axes."""
-    axes = tuple(axis % x.ndim for axis in axes)
+    axes = tuple(axes)
+    if sorted(axes) != list(range(x.ndim)):
+        axes = places_of_axes("permute_dims", axes, x.ndim, "axes")
+        if len(axes) != x.ndim:
+            raise AxisError(
+                f"permute_dims: axes: {axes!r} does not name each of {x.ndim} axes, shape {tuple(x.shape)}. Name each "
+                "of them once; portanet.moveaxis moves some of them."
+            )
     inverse = tuple(sorted(range(x.ndim), key=axes.__getitem__))
     return xp.permute_dims(x, axes), (lambda g: xp.permute_dims(g, inverse),)
 
@@ -51,6 +59,13 @@ def moveaxis(
     xp: Namespace, x: Array, /, source: int | tuple[int, ...], destination: int | tuple[int, ...]
 ) -> OpResult:
     """Move axes to other places; the others keep their order."""
+    source = places_of_axes("moveaxis", source, x.ndim, "source")
+    destination = places_of_axes("moveaxis", destination, x.ndim, "destination")
+    if len(source) != len(destination):
+        raise AxisError(
+            f"moveaxis: source names {len(source)} axes and destination {len(destination)}. Give each axis that moves "
+            "one place to go to."
+        )
     return xp.moveaxis(x, source, destination), (lambda g: xp.moveaxis(g, destination, source),)
 
 
@@ -61,9 +76,7 @@ def expand_dims(xp: Namespace, x: Array, /, axis: int | tuple[int, ...] = 0) -> 
         r = xp.expand_dims(x, axis=axis)
     else:
         ndim = x.ndim + len(axis)
-        new = {place_of_axis(a, ndim) for a in axis}
-        if len(new) != len(axis):
-            raise IndexError(f"axis: expected different places, got {tuple(axis)} for {ndim} dimensions.")
+        new = set(places_of_axes("expand_dims", axis, ndim))
         lengths = iter(before)
         r = xp.reshape(x, tuple(1 if a in new else next(lengths) for a in range(ndim)))
     return r, (lambda g: xp.reshape(g, before),)
@@ -71,6 +84,8 @@ def expand_dims(xp: Namespace, x: Array, /, axis: int | tuple[int, ...] = 0) -> 
 
 def squeeze(xp: Namespace, x: Array, /, axis: int | tuple[int, ...]) -> OpResult:
     """Remove axes of length 1."""
+    if not x.ndim:
+        places_of_axes("squeeze", axis, 0)
     before = x.shape
     return xp.squeeze(x, axis=axis), (lambda g: xp.reshape(g, before),)
 
@@ -82,6 +97,8 @@ def broadcast_to(xp: Namespace, x: Array, /, shape: tuple[int, ...]) -> OpResult
 
 def flip(xp: Namespace, x: Array, /, *, axis: int | tuple[int, ...] | None = None) -> OpResult:
     """Reverse the order along the given axes."""
+    if axis is not None and not x.ndim:
+        places_of_axes("flip", axis, 0)
     return xp.flip(x, axis=axis), (lambda g: xp.flip(g, axis=axis),)
 
 
@@ -112,6 +129,7 @@ def _check_matrices(name: str, x: Array) -> None:
 
 def astype(xp: Namespace, x: Array, /, dtype: NativeDType, *, copy: bool = True) -> OpResult:
     """Convert to another data type."""
+    check_keeps_imaginary(xp, "astype", x, dtype)
     r = xp.astype(x, dtype, copy=copy)
     if not xp.isdtype(r.dtype, ("real floating", "complex floating")):
         return r, (None,)
@@ -181,7 +199,8 @@ def repeated_places(xp: Namespace, counts: Array, length: int) -> Array:
     """
     if not xp.isdtype(counts.dtype, "integral"):
         raise DTypeError(
-            f"repeats: expected integers, got {counts.dtype}. Convert them with portanet.astype(...)."
+            f"repeat: repeats: expected integers, got {name_of_dtype(counts.dtype)}. Convert them with "
+            "portanet.astype(repeats, portanet.int64)."
         )
     if tuple(counts.shape) not in ((), (1,), (length,)):
         shape = tuple(counts.shape)
@@ -194,16 +213,3 @@ def repeated_places(xp: Namespace, counts: Array, length: int) -> Array:
     ends = xp.cumulative_sum(counts, axis=0)
     places = xp.arange(int(ends[-1]) if length else 0, dtype=xp.int64, device=device_of(counts))
     return xp.searchsorted(ends, places, side="right")
-
-
-def place_of_axis(axis: int, ndim: int) -> int:
-    """An axis counted from the front.
-
-    Raises
-    ------
-    IndexError
-        If there is no such axis.
-    """
-    if not -ndim <= axis < ndim:
-        raise IndexError(f"axis: {axis} is out of range for {ndim} dimensions.")
-    return axis % ndim

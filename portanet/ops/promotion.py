@@ -10,11 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from portanet.errors import DTypeError
 from portanet.protocols import Array, Namespace, NativeDType
+from portanet.requirements import UnnamedError, check_dtypes, name_of_dtype
 
 __all__ = [
     "alike",
+    "alike_among",
     "all_alike",
+    "check_keeps_imaginary",
     "constant_like",
     "device_of",
     "floating",
@@ -42,11 +46,31 @@ def alike(xp: Namespace, x: Any, y: Any) -> tuple[Array, Array]:
         return x, y
     integers = is_integer(xp, x.dtype)
     if integers == is_integer(xp, y.dtype):
+        if integers:
+            _check_integers(xp, x.dtype, y.dtype)
         if (x.ndim and y.ndim) or x.dtype == y.dtype:
             return x, y
         dtype = xp.result_type(x.dtype, y.dtype)
         return xp.astype(x, dtype, copy=False), xp.astype(y, dtype, copy=False)
     return (xp.astype(x, y.dtype), y) if integers else (x, xp.astype(y, x.dtype))
+
+
+def alike_among(known: set[int], xp: Namespace, name: str, x: Any, y: Any) -> tuple[Array, Array]:
+    """Like :func:`alike`, for a function that does not take all data types, but takes those that are in ``known``.
+
+    Raises
+    ------
+    DTypeError
+        If it does not take that of an operand.
+    """
+    if type(x) is type(y):
+        dtype = x.dtype
+        if dtype is y.dtype and id(dtype) in known:
+            return x, y
+    elif id(getattr(x, "dtype", None)) in known and not hasattr(y, "dtype"):
+        return x, y
+    check_dtypes(xp, name, x, y)
+    return alike(xp, x, y)
 
 
 def promoted(xp: Namespace, x: Array, y: Array) -> tuple[Array, Array]:
@@ -61,9 +85,29 @@ def promoted(xp: Namespace, x: Array, y: Array) -> tuple[Array, Array]:
 def all_alike(xp: Namespace, arrays: Sequence[Array]) -> list[Array]:
     """Like :func:`alike`, for any number of arrays: integers in the type of the first floating-point array."""
     floats = [x.dtype for x in arrays if not is_integer(xp, x.dtype)]
+    if not floats:
+        for x in arrays[1:]:
+            _check_integers(xp, arrays[0].dtype, x.dtype)
     if not floats or len(floats) == len(arrays):
         return list(arrays)
     return [xp.astype(x, floats[0]) if is_integer(xp, x.dtype) else x for x in arrays]
+
+
+def _check_integers(xp: Namespace, one: NativeDType, other: NativeDType) -> None:
+    """Raise for uint64 beside a signed integer: no integer type holds both, and libraries would make floats of them."""
+    if one is other or one == other or (xp, one, other) in _go_together:
+        return
+    for wide, signed in ((one, other), (other, one)):
+        if wide == xp.uint64 and xp.isdtype(signed, "signed integer"):
+            name = name_of_dtype(signed)
+            raise UnnamedError(
+                f"no integer type holds both uint64 and {name}, in which the operands are. Convert one of them first: "
+                f"portanet.astype(x, portanet.{name})."
+            )
+    _go_together.add((xp, one, other))
+
+
+_go_together: set[tuple[Namespace, NativeDType, NativeDType]] = set()
 
 
 def is_integer(xp: Namespace, dtype: NativeDType) -> bool:
@@ -81,6 +125,24 @@ def is_complex(xp: Namespace, dtype: NativeDType) -> bool:
     if found is None:
         found = _is_complex[xp, dtype] = bool(xp.isdtype(dtype, "complex floating"))
     return found
+
+
+def check_keeps_imaginary(xp: Namespace, name: str, x: Array, dtype: NativeDType) -> None:
+    """Raise if complex numbers are to become real ones, for libraries would drop their imaginary parts.
+
+    Raises
+    ------
+    DTypeError
+        If they are. To booleans they may be converted.
+    """
+    # In a higher-order pass the data type is the library's, and was looked at in the first one.
+    if not is_complex(xp, x.dtype) or hasattr(xp, "__recorded_ops__"):
+        return
+    if not xp.isdtype(dtype, ("complex floating", "bool")):
+        raise DTypeError(
+            f"{name}: dtype: {name_of_dtype(x.dtype)} does not become {name_of_dtype(dtype)}, which would lose "
+            "imaginary parts. Take portanet.real(x), portanet.imag(x) or portanet.abs(x) first."
+        )
 
 
 def device_of(x: Array) -> Any:

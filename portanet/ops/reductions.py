@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from math import prod as product
 
-from portanet.ops.composition import apply
+from portanet.ops.composition import apply, conjugate
 from portanet.ops.cumulative import cumulative_prod
-from portanet.ops.promotion import floating, is_integer
+from portanet.ops.promotion import check_keeps_imaginary, floating, is_integer
 from portanet.protocols import Array, Namespace, NativeDType, OpResult
+from portanet.requirements import KNOWN_ORDERED, check_dtypes, places_of_axes
 
 __all__ = ["Axes", "all", "any", "argmax", "argmin", "max", "mean", "min", "prod", "std", "sum", "var"]
 
@@ -45,7 +46,11 @@ def sum(
 
     Floating-point arrays keep their data type; integers are summed in the library's default integer type.
     """
-    if dtype is None and xp.isdtype(x.dtype, ("real floating", "complex floating")):
+    if axis is not None and not x.ndim:
+        places_of_axes("sum", axis, 0)
+    if dtype is not None:
+        check_keeps_imaginary(xp, "sum", x, dtype)
+    elif not is_integer(xp, x.dtype):
         dtype = x.dtype
     r = xp.sum(x, axis=axis, dtype=dtype, keepdims=keepdims)
     if is_integer(xp, r.dtype):
@@ -56,6 +61,8 @@ def sum(
 
 def mean(xp: Namespace, x: Array, /, *, axis: Axes = None, keepdims: bool = False) -> OpResult:
     """Arithmetic mean over the given axes."""
+    if axis is not None and not x.ndim:
+        places_of_axes("mean", axis, 0)
     x = floating(xp, x)
     r = xp.mean(x, axis=axis, keepdims=keepdims)
     count = _count(x, axis)
@@ -72,7 +79,11 @@ def prod(
     keepdims: bool = False,
 ) -> OpResult:
     """Product over the given axes; the gradient is right where elements are zero, too."""
-    if dtype is None and xp.isdtype(x.dtype, ("real floating", "complex floating")):
+    if axis is not None and not x.ndim:
+        places_of_axes("prod", axis, 0)
+    if dtype is not None:
+        check_keeps_imaginary(xp, "prod", x, dtype)
+    elif not is_integer(xp, x.dtype):
         dtype = x.dtype
     r = xp.prod(x, axis=axis, dtype=dtype, keepdims=keepdims)
     if is_integer(xp, r.dtype):
@@ -101,11 +112,19 @@ def prod(
 
 def max(xp: Namespace, x: Array, /, *, axis: Axes = None, keepdims: bool = False) -> OpResult:
     """Largest value; where several tie the gradient is shared evenly."""
+    if axis is not None and not x.ndim:
+        places_of_axes("max", axis, 0)
+    if id(x.dtype) not in KNOWN_ORDERED:
+        check_dtypes(xp, "max", x)
     return _extreme(xp, xp.max, x, axis, keepdims)
 
 
 def min(xp: Namespace, x: Array, /, *, axis: Axes = None, keepdims: bool = False) -> OpResult:
     """Smallest value; where several tie the gradient is shared evenly."""
+    if axis is not None and not x.ndim:
+        places_of_axes("min", axis, 0)
+    if id(x.dtype) not in KNOWN_ORDERED:
+        check_dtypes(xp, "min", x)
     return _extreme(xp, xp.min, x, axis, keepdims)
 
 
@@ -124,12 +143,15 @@ def var(
     xp: Namespace, x: Array, /, *, axis: Axes = None, correction: float = 0.0, keepdims: bool = False
 ) -> OpResult:
     """Variance over the given axes, divided by ``n - correction``."""
+    if axis is not None and not x.ndim:
+        places_of_axes("var", axis, 0)
     x = floating(xp, x)
     r = xp.var(x, axis=axis, correction=correction, keepdims=keepdims)
 
     def vjp(g: Array) -> Array:
         scale = _slope(2, x, axis, correction)
-        return _restore(xp, x, g, axis, keepdims) * (x - xp.mean(x, axis=axis, keepdims=True)) * scale
+        away = conjugate(xp, x - xp.mean(x, axis=axis, keepdims=True))
+        return _restore(xp, x, g, axis, keepdims) * away * scale
 
     return r, (vjp,)
 
@@ -143,6 +165,8 @@ def std(
     xp: Namespace, x: Array, /, *, axis: Axes = None, correction: float = 0.0, keepdims: bool = False
 ) -> OpResult:
     """Standard deviation over the given axes, the square root of :func:`var`; where it is 0 the gradient is 0."""
+    if axis is not None and not x.ndim:
+        places_of_axes("std", axis, 0)
     x = floating(xp, x)
     r = xp.std(x, axis=axis, correction=correction, keepdims=keepdims)
 
@@ -150,26 +174,44 @@ def std(
         scale = _slope(1, x, axis, correction)
         flat = r == 0
         weight = xp.where(flat, xp.zeros_like(g), g) / xp.where(flat, xp.ones_like(r), r)
-        return _restore(xp, x, weight, axis, keepdims) * (x - xp.mean(x, axis=axis, keepdims=True)) * scale
+        away = conjugate(xp, x - xp.mean(x, axis=axis, keepdims=True))
+        return _restore(xp, x, weight, axis, keepdims) * away * scale
 
     return r, (vjp,)
 
 
 def any(xp: Namespace, x: Array, /, *, axis: Axes = None, keepdims: bool = False) -> OpResult:
     """Whether any element is true."""
+    if axis is not None and not x.ndim:
+        places_of_axes("any", axis, 0)
     return xp.any(x, axis=axis, keepdims=keepdims), (None,)
 
 
 def all(xp: Namespace, x: Array, /, *, axis: Axes = None, keepdims: bool = False) -> OpResult:
     """Whether all elements are true."""
+    if axis is not None and not x.ndim:
+        places_of_axes("all", axis, 0)
     return xp.all(x, axis=axis, keepdims=keepdims), (None,)
 
 
 def argmax(xp: Namespace, x: Array, /, *, axis: int | None = None, keepdims: bool = False) -> OpResult:
     """Index of the largest value, the first one if several tie."""
-    return xp.argmax(x, axis=axis, keepdims=keepdims), (None,)
+    if axis is not None and not x.ndim:
+        places_of_axes("argmax", axis, 0)
+    if id(x.dtype) not in KNOWN_ORDERED:
+        check_dtypes(xp, "argmax", x)
+    return xp.argmax(_ordered(xp, x), axis=axis, keepdims=keepdims), (None,)
+
+
+def _ordered(xp: Namespace, x: Array) -> Array:
+    """Booleans as integers, for not every library has an order of them."""
+    return xp.astype(x, xp.uint8) if is_integer(xp, x.dtype) and xp.isdtype(x.dtype, "bool") else x
 
 
 def argmin(xp: Namespace, x: Array, /, *, axis: int | None = None, keepdims: bool = False) -> OpResult:
     """Index of the smallest value, the first one if several tie."""
-    return xp.argmin(x, axis=axis, keepdims=keepdims), (None,)
+    if axis is not None and not x.ndim:
+        places_of_axes("argmin", axis, 0)
+    if id(x.dtype) not in KNOWN_ORDERED:
+        check_dtypes(xp, "argmin", x)
+    return xp.argmin(_ordered(xp, x), axis=axis, keepdims=keepdims), (None,)

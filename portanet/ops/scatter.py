@@ -14,6 +14,7 @@ from typing import Any
 from portanet.backend import Kernel
 from portanet.ops.promotion import device_of
 from portanet.protocols import Array, Namespace, OpResult, Scalar
+from portanet.requirements import KNOWN_INTEGERS, check_dtypes, place_of_axis
 
 __all__ = ["Scatter", "is_portable_key", "scatter_kernels"]
 
@@ -64,15 +65,14 @@ def is_portable_key(key: Any) -> bool:
     """Whether a key is one that the op itself takes, so that a kernel is no more generous than the definition."""
     parts = key if isinstance(key, tuple) else (key,)
     arrays = [part for part in parts if hasattr(part, "dtype") and hasattr(part, "shape")]
-    if any(_is_mask(part) for part in arrays):
+    names = [str(part.dtype) for part in arrays]
+    if any("bool" in name for name in names):
         return len(parts) == 1
+    if any("int" not in name for name in names):
+        return False  # the op says why
     if arrays:
         return all(isinstance(part, int) or hasattr(part, "dtype") for part in parts)
     return True
-
-
-def _is_mask(part: Any) -> bool:
-    return "bool" in str(part.dtype)
 
 
 def scatter_kernels(
@@ -106,16 +106,23 @@ def scatter_kernels(
         )
 
     def take(xp: Namespace, x: Array, indices: Array, *, axis: int | None = None) -> OpResult:
+        if id(indices.dtype) not in KNOWN_INTEGERS:
+            check_dtypes(xp, "take", x, indices, names="x indices")
         along = 0 if axis is None else axis
+        if not x.ndim:
+            place_of_axis("take", along, 0)
         r = xp.take(x, scatter.index(indices), axis=along)
         return r, (lambda g: add_along(xp, xp.zeros_like(x, dtype=g.dtype), indices, g, along), None)
 
     def index_add(xp: Namespace, x: Array, indices: Array, values: Array, *, axis: int = 0) -> OpResult:
+        check_dtypes(xp, "index_add", x, indices, values, names="x indices values")
         r = add_along(xp, xp.asarray(x, copy=True), indices, values, axis)
         return r, (lambda g: g, None, lambda g: xp.take(g, scatter.index(indices), axis=axis))
 
     def take_along_axis(xp: Namespace, x: Array, indices: Array, *, axis: int = -1) -> OpResult:
-        along = axis % x.ndim
+        if id(indices.dtype) not in KNOWN_INTEGERS:
+            check_dtypes(xp, "take_along_axis", x, indices, names="x indices")
+        along = place_of_axis("take_along_axis", axis, x.ndim)
         indices = scatter.index(indices)  # in a type that holds the places of every axis
 
         def vjp(g: Array) -> Array:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from portanet.errors import OptionError, ShapeError
 from portanet.ops.promotion import constant_like, device_of, is_complex, is_integer, promoted
 from portanet.protocols import Array, Namespace, OpResult, SeveralResults
+from portanet.requirements import check_dtypes, places_of_axes
 
 __all__ = [
     "count_nonzero",
@@ -36,6 +37,8 @@ def count_nonzero(
     xp: Namespace, x: Array, /, *, axis: int | tuple[int, ...] | None = None, keepdims: bool = False
 ) -> OpResult:
     """How many elements are not zero, over the given axes; int64."""
+    if axis is not None and not x.ndim:
+        places_of_axes("count_nonzero", axis, 0)
     hits = x if xp.isdtype(x.dtype, "bool") else x != 0
     return xp.sum(xp.astype(hits, xp.int64), axis=axis, keepdims=keepdims), (None,)
 
@@ -56,6 +59,7 @@ def searchsorted(
     side : str
         Among equal elements: before the first, ``"left"``, or after the last, ``"right"``.
     """
+    check_dtypes(xp, "searchsorted", x, values, sorter, names="x values sorter")
     if side not in ("left", "right"):
         raise OptionError(f'side: expected "left" or "right", got {side!r}.')
     if getattr(x, "ndim", 0) != 1:

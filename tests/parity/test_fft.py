@@ -10,8 +10,8 @@ import pytest
 import portanet as pn
 from portanet import fft
 from portanet.tensor import RECORDED_OPS
+from portanet.testing.samples.fourier import SAMPLES
 from tests.parity.comparison import BOUNDS, DTYPES, host
-from tests.samples_fft import SAMPLES
 
 torch = pytest.importorskip("torch", reason="it is what these tests compare with")
 

@@ -13,8 +13,16 @@ import portanet as pn
 from portanet import linalg
 from portanet.ops import decompositions
 from portanet.tensor import RECORDED_OPS
+from portanet.testing.samples.linear_algebra import (
+    COMPOSED,
+    SAMPLES,
+    Sample,
+    hermitian,
+    leading,
+    regular,
+    unsymmetric,
+)
 from tests.parity.comparison import BOUNDS, DTYPES
-from tests.samples_linalg import COMPOSED, SAMPLES, Sample, hermitian, leading, regular, unsymmetric
 
 torch = pytest.importorskip("torch", reason="it is what these tests compare with")
 

@@ -12,8 +12,7 @@ import portanet as pn
 from portanet.ops import elementwise, indexing, layers, linear_algebra, losses, manipulation, reductions
 from portanet.protocols import Op
 from portanet.tensor import RECORDED_OPS
-from tests import samples_fft, samples_linalg, samples_sorting, samples_special
-from tests.op_samples import SAMPLES, Sample
+from portanet.testing.samples import SAMPLES, Sample, ops
 from tests.parity.comparison import BOUNDS, assert_near
 
 torch = pytest.importorskip("torch", reason="it is what these tests compare with")
@@ -182,15 +181,8 @@ NO_GRADIENT_IN_TORCH: dict[Op, tuple[int, ...]] = {
 
 def test_every_op_with_a_gradient_is_compared() -> None:
     """Here, or in the file of its chapter beside this one."""
-    elsewhere = {
-        *samples_fft.SAMPLES,
-        *samples_linalg.SAMPLES,
-        *samples_sorting.SAMPLES,
-        *samples_special.SAMPLES,
-    }
-    assert set(PEERS) == set(SAMPLES) - elsewhere - {
-        elementwise.imag
-    }  # which is in tests/parity/test_complex.py
+    apart = {elementwise.imag}  # which is in tests/parity/test_complex.py
+    assert set(PEERS) == set(ops.SAMPLES) - apart
 
 
 def is_float(value: Any) -> bool:

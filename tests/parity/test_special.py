@@ -11,9 +11,9 @@ import pytest
 
 import portanet as pn
 from portanet import special
+from portanet.testing.samples.drawing import Draw, away_from_zero, between, normal
 from tests.parity.comparison import DTYPES, assert_near, host
-from tests.samples_special import skip_without_scipy
-from tests.sampling import Draw, away_from_zero, between, normal
+from tests.scipy_functions import skip_without_scipy
 
 torch = pytest.importorskip("torch", reason="it is what these tests compare with")
 

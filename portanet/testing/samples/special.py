@@ -1,24 +1,22 @@
 """Samples of special functions.
 
 The reference is SciPy, or NumPy where a plain formula does. SciPy also computes the functions of
-:data:`COMPUTED_BY_SCIPY` on NumPy and array-api-strict, so where it is missing a test that draws their operands is
-skipped.
+:data:`COMPUTED_BY_SCIPY` on NumPy and array-api-strict, so their samples need it.
 """
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pytest
 
 from portanet import special as functions
 from portanet.ops import bessel, entropies, special
-from portanet.protocols import Op
-from tests.sampling import (
+from portanet.testing.samples.drawing import (
     Sample,
+    Table,
     away_from_zero,
     between,
     binary,
@@ -29,21 +27,7 @@ from tests.sampling import (
     within,
 )
 
-__all__ = ["COMPOSED", "COMPUTED_BY_SCIPY", "SAMPLES", "WITHOUT_GRADIENT", "skip_without_scipy"]
-
-HAS_SCIPY = importlib.util.find_spec("scipy") is not None
-
-
-class SampleForSciPy(Sample):
-    """A sample of a function that cannot be tried without SciPy."""
-
-    def operands(self, rng: Any) -> list[Any]:
-        if not HAS_SCIPY:
-            pytest.skip(NO_SCIPY)
-        return super().operands(rng)
-
-
-NO_SCIPY = "SciPy, the extra `special`, is not installed; it computes this function on NumPy arrays"
+__all__ = ["COMPOSED", "COMPUTED_BY_SCIPY", "SAMPLES", "WITHOUT_GRADIENT"]
 
 
 def scipy(name: str) -> Callable[..., Any]:
@@ -111,7 +95,7 @@ NORMALIZED: list[tuple[tuple[int, ...], dict[str, Any]]] = [
 ]
 ZERO_AND_MORE = np.asarray([0.0, 0.3, 1.0, 2.5])
 
-SAMPLES: dict[Op, list[Sample]] = {
+SAMPLES: Table = {
     special.beta: binary(scipy("beta"), within(0.4, 3), within(0.4, 3)),
     special.betaln: [
         *binary(scipy("betaln"), within(0.4, 3), within(0.4, 3)),
@@ -185,7 +169,7 @@ SAMPLES: dict[Op, list[Sample]] = {
 }
 """Ops with a gradient."""
 
-WITHOUT_GRADIENT: dict[Op, list[Sample]] = {
+WITHOUT_GRADIENT: Table = {
     special.gammasgn: [
         *unary(gammasgn, normal),
         Sample((between(-9, 0, 12),), reference=gammasgn),
@@ -206,7 +190,7 @@ def riemann(x: Any, *, s: float) -> Any:
     return functions.zeta(s, x)
 
 
-COMPOSED: dict[Callable[..., Any], list[Sample]] = {
+COMPOSED: Table = {
     functions.log_expit: unary(lambda x: -np.log1p(np.exp(-x)), normal),
     functions.log_softmax: [Sample((normal(*shape),), o, log_softmax) for shape, o in NORMALIZED],
     functions.softmax: [Sample((normal(*shape),), o, softmax) for shape, o in NORMALIZED],
@@ -246,12 +230,4 @@ COMPUTED_BY_SCIPY = {*SAMPLES, *WITHOUT_GRADIENT, *COMPOSED} - NEEDS_NO_LIBRARY
 
 for table in (SAMPLES, WITHOUT_GRADIENT, COMPOSED):
     for function in COMPUTED_BY_SCIPY & set(table):
-        table[function] = [
-            SampleForSciPy(s.draws, s.options, s.reference, s.constant) for s in table[function]
-        ]
-
-
-def skip_without_scipy(name: str) -> None:
-    """Skip a test that calls the function of that name, if it cannot run here."""
-    if not HAS_SCIPY and name in {"psi", *(function.__name__ for function in COMPUTED_BY_SCIPY)}:
-        pytest.skip(NO_SCIPY)
+        table[function] = [replace(sample, needs="scipy") for sample in table[function]]

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from portanet.functions import creation
 from portanet.functions import manipulation as functions
 from portanet.ops import cumulative, manipulation, searching, sorting
-from portanet.protocols import Op
-from tests.sampling import (
+from portanet.testing.samples.drawing import (
     Draw,
     Sample,
+    Table,
     apart,
     between,
     booleans,
     complex_normal,
+    each,
     given,
     integers,
     moved,
@@ -47,7 +47,7 @@ def diff(x: Any, prepend: Any, append: Any, *, axis: int = -1, n: int = 1) -> An
     return np.diff(np.concat(parts, axis=axis), n, axis)
 
 
-def searchsorted(x: Any, values: Any, sorter: Any, *, side: str = "left") -> Any:
+def searchsorted(x: Any, values: Any, sorter: Any, *, side: Literal["left", "right"] = "left") -> Any:
     return np.searchsorted(x, values, side, sorter)
 
 
@@ -101,7 +101,7 @@ def accumulated(reference: Any) -> list[Sample]:
     ]
 
 
-SAMPLES: dict[Op, list[Sample]] = {
+SAMPLES: Table = {
     # cumulative
     cumulative.cumulative_prod: accumulated(np.cumulative_prod),
     cumulative.cumulative_sum: accumulated(np.cumulative_sum),
@@ -150,23 +150,41 @@ SAMPLES: dict[Op, list[Sample]] = {
 }
 """Ops with a gradient."""
 
-WITHOUT_GRADIENT: dict[Op, list[Sample]] = {
+
+def unique(x: Any) -> Any:
+    """Values, first places, inverse and counts; each NaN is a value of its own."""
+    values, indices, inverse, counts = np.unique(
+        x, return_index=True, return_inverse=True, return_counts=True, equal_nan=False
+    )
+    return values, indices, np.reshape(inverse, np.shape(x)), counts
+
+
+WITH_REPETITIONS = (
+    integers(0, 4, 2, 3, 4),
+    integers(0, 99, 7, dtype="uint8"),
+    tenths(30),
+    booleans(5),
+    normal(),
+    normal(0, 3),
+    given(np.asarray([2.0, np.nan, 1.0, np.nan, np.inf, -np.inf, 2.0])),
+    given(np.asarray([1 + 2j, 1 - 2j, 0j, 1 + 2j, 2.0])),
+)
+
+WITHOUT_GRADIENT: Table = {
     # searching
-    searching.count_nonzero: [
-        Sample((draw,), options, lambda x, **options: np.asarray(np.count_nonzero(x, **options)))
-        for draw, options in [
-            (integers(0, 2, 2, 3, 4), {}),
-            (integers(0, 2, 2, 3, 4), {"axis": 1}),
-            (integers(0, 2, 2, 3, 4), {"axis": (0, -1), "keepdims": True}),
-            (integers(0, 2, 2, 3), {"keepdims": True}),
-            (booleans(2, 3), {"axis": -1}),
-            (ZEROS, {"axis": 0}),
-            (given(np.asarray([0j, 1j, 2.0])), {}),
-            (normal(), {}),
-            (normal(0, 3), {"axis": 0}),
-            (normal(0, 3), {}),
-        ]
-    ],
+    searching.count_nonzero: each(
+        lambda x, **options: np.asarray(np.count_nonzero(x, **options)),
+        (integers(0, 2, 2, 3, 4), {}),
+        (integers(0, 2, 2, 3, 4), {"axis": 1}),
+        (integers(0, 2, 2, 3, 4), {"axis": (0, -1), "keepdims": True}),
+        (integers(0, 2, 2, 3), {"keepdims": True}),
+        (booleans(2, 3), {"axis": -1}),
+        (ZEROS, {"axis": 0}),
+        (given(np.asarray([0j, 1j, 2.0])), {}),
+        (normal(), {}),
+        (normal(0, 3), {"axis": 0}),
+        (normal(0, 3), {}),
+    ),
     searching.isin: [
         Sample(draws, options, isin)
         for draws, options in [
@@ -208,19 +226,14 @@ WITHOUT_GRADIENT: dict[Op, list[Sample]] = {
             ((ascending(0), tenths(3), NOTHING), {}),
         ]
     ],
-    searching.unique_values: [
-        Sample((draw,), {}, lambda x: np.unique(x, equal_nan=False))
-        for draw in [
-            integers(0, 4, 2, 3, 4),
-            integers(0, 99, 7, dtype="uint8"),
-            tenths(30),
-            booleans(5),
-            normal(),
-            normal(0, 3),
-            given(np.asarray([2.0, np.nan, 1.0, np.nan, np.inf, -np.inf, 2.0])),
-            given(np.asarray([1 + 2j, 1 - 2j, 0j, 1 + 2j, 2.0])),
-        ]
+    searching.nonzero: [
+        Sample((draw,), {}, np.nonzero)
+        for draw in (integers(0, 2, 3, 4), booleans(9), ZEROS, normal(0, 3), integers(0, 1, 4))
     ],
+    searching.unique_all: [Sample((draw,), {}, unique) for draw in WITH_REPETITIONS],
+    searching.unique_counts: [Sample((draw,), {}, lambda x: unique(x)[::3]) for draw in WITH_REPETITIONS],
+    searching.unique_inverse: [Sample((draw,), {}, lambda x: unique(x)[::2]) for draw in WITH_REPETITIONS],
+    searching.unique_values: [Sample((draw,), {}, lambda x: unique(x)[0]) for draw in WITH_REPETITIONS],
     # sorting
     sorting.argsort: [
         *(Sample((apart(*shape),), options, argsort) for shape, options in SORTED),
@@ -241,7 +254,7 @@ def broadcast_arrays(*arrays: Any) -> Any:
     return tuple(np.broadcast_arrays(*arrays))
 
 
-def meshgrid(*arrays: Any, indexing: str = "xy") -> Any:
+def meshgrid(*arrays: Any, indexing: Literal["xy", "ij"] = "xy") -> Any:
     return tuple(np.meshgrid(*arrays, indexing=indexing))
 
 
@@ -249,7 +262,7 @@ def expand_dims(x: Any, *, axis: Any) -> Any:
     return np.expand_dims(x, axis)
 
 
-COMPOSED: dict[Callable[..., Any], list[Sample]] = {
+COMPOSED: Table = {
     creation.meshgrid: [
         together(meshgrid, (2,), (3,)),
         together(meshgrid, (2,), (3,), indexing="ij"),

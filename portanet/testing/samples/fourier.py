@@ -9,8 +9,7 @@ import numpy as np
 
 from portanet import fft as functions
 from portanet.ops import fourier
-from portanet.protocols import Op
-from tests.sampling import Draw, Sample, complex_normal, normal
+from portanet.testing.samples.drawing import Draw, Sample, Table, complex_normal, normal
 
 __all__ = ["COMPOSED", "SAMPLES", "WITHOUT_GRADIENT"]
 
@@ -52,7 +51,7 @@ def transforms(
     return [Sample((draw(*shape),), options, reference) for shape, options in calls]
 
 
-SAMPLES: dict[Op, list[Sample]] = {
+SAMPLES: Table = {
     **{
         op: [
             *transforms(reference, complex_normal, ALONG_ONE_AXIS),
@@ -86,7 +85,7 @@ SAMPLES: dict[Op, list[Sample]] = {
 }
 """Ops with a gradient."""
 
-WITHOUT_GRADIENT: dict[Op, list[Sample]] = {}
+WITHOUT_GRADIENT: Table = {}
 """There is none."""
 
 SHIFTS: list[tuple[tuple[int, ...], dict[str, Any]]] = [
@@ -98,7 +97,7 @@ SHIFTS: list[tuple[tuple[int, ...], dict[str, Any]]] = [
     ((0, 3), {}),
     ((2, 0), {"axes": 1}),
 ]
-COMPOSED: dict[Callable[..., Any], list[Sample]] = {
+COMPOSED: Table = {
     function: [
         *transforms(reference, normal, SHIFTS),
         *transforms(reference, complex_normal, SHIFTS[:3]),

@@ -1,4 +1,4 @@
-"""How samples of operands are drawn: what ``tests/op_samples.py`` and the tables beside it are written with."""
+"""How samples of operands are drawn: what the tables of samples are written with."""
 
 from __future__ import annotations
 
@@ -8,7 +8,36 @@ from typing import Any
 
 import numpy as np
 
-from tests import op_references as references
+from portanet.testing.samples import references
+
+__all__ = [
+    "PAIRS",
+    "SHAPES",
+    "Draw",
+    "Sample",
+    "Table",
+    "apart",
+    "away_from_zero",
+    "between",
+    "binary",
+    "booleans",
+    "complex_normal",
+    "each",
+    "given",
+    "integers",
+    "joined",
+    "keyed",
+    "lost",
+    "matrices",
+    "moved",
+    "normal",
+    "probabilities",
+    "reduced",
+    "replaced",
+    "shifted",
+    "unary",
+    "within",
+]
 
 Draw = Callable[[Any], Any]
 """Makes one operand from a random generator: a NumPy array, a Python number or None."""
@@ -23,6 +52,8 @@ class Sample:
     reference: Callable[..., Any] | None = None
     constant: tuple[int, ...] = ()
     """Floating-point operands that have no gradient by definition."""
+    needs: str | None = None
+    """A library without which it cannot be tried."""
 
     def operands(self, rng: Any) -> list[Any]:
         drawn = [draw(rng) for draw in self.draws]
@@ -30,7 +61,12 @@ class Sample:
 
     def expected(self, operands: list[Any]) -> Any:
         """What NumPy, or a formula written in NumPy, gives."""
+        assert self.reference is not None, "this sample has no reference"
         return self.reference(*operands, **self.options)
+
+
+Table = dict[Callable[..., Any], list[Sample]]
+"""Ops or functions, and samples of each."""
 
 
 def normal(*shape: int) -> Draw:
@@ -88,6 +124,10 @@ PAIRS = (
     ((2, 0), (1, 1)),
     ((1,), ()),
 )
+
+
+def each(reference: Any, *calls: tuple[Draw, dict[str, Any]]) -> list[Sample]:
+    return [Sample((draw,), options, reference) for draw, options in calls]
 
 
 def unary(reference: Any, draw: Callable[..., Draw], *shapes: tuple[int, ...]) -> list[Sample]:

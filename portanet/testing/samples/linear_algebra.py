@@ -13,11 +13,12 @@ import numpy as np
 
 from portanet import linalg
 from portanet.ops import decompositions
-from portanet.protocols import Op
-from tests.sampling import Draw, Sample, complex_normal, given, normal
+from portanet.tensor import asarray
+from portanet.testing.samples.drawing import Draw, Sample, Table, complex_normal, each, given, normal
 
 __all__ = [
     "COMPOSED",
+    "INVARIANT",
     "NOT_UNIQUE",
     "SAMPLES",
     "WITHOUT_GRADIENT",
@@ -166,7 +167,7 @@ SQUARE = ((3, 3), (2, 4, 4), (1, 1), (0, 3, 3), (2, 0, 0), (0, 0))
 RECTANGULAR = ((3, 3), (4, 2), (2, 4), (2, 3, 2), (2, 1, 3), (3, 1), (0, 2, 3), (2, 0), (0, 2))
 
 
-SAMPLES: dict[Op, list[Sample]] = {
+SAMPLES: Table = {
     decompositions.cholesky: [
         *one(several(positive, *SQUARE), np.linalg.cholesky),
         *one(several(positive, (3, 3), (2, 2, 2)), np.linalg.cholesky, upper=True),
@@ -220,26 +221,25 @@ SAMPLES: dict[Op, list[Sample]] = {
     decompositions.svdvals: one(several(regular, *RECTANGULAR), np.linalg.svdvals),
     decompositions.vector_norm: [
         *(
-            Sample((draw,), {"ord": order, **options}, vector_norm)
+            sample
             for order in (2, 1, np.inf, -np.inf, 3, 2.5, 0.5, -1, -2)
-            for draw, options in [
-                (lengths_apart(2, 3), {}),
-                (lengths_apart(2, 3, 2), {"axis": 1, "keepdims": True}),
-                (lengths_apart(2, 3, 2, is_complex=True), {"axis": (-1, 0)}),
-            ]
+            for sample in each(
+                vector_norm,
+                (lengths_apart(2, 3), {"ord": order}),
+                (lengths_apart(2, 3, 2), {"ord": order, "axis": 1, "keepdims": True}),
+                (lengths_apart(2, 3, 2, is_complex=True), {"ord": order, "axis": (-1, 0)}),
+            )
         ),
-        *(
-            Sample((draw,), options, vector_norm)
-            for draw, options in [
-                (lengths_apart(), {}),
-                (lengths_apart(3), {"axis": -1}),
-                (lengths_apart(3, is_complex=True), {"keepdims": True}),
-                (lengths_apart(2, 3), {"axis": (0, 1), "keepdims": True}),
-                (normal(0, 3), {"axis": 1}),
-                (normal(2, 0), {"axis": 1}),
-                (normal(2, 0), {"ord": 3}),
-                (normal(2, 0), {"axis": -1, "ord": np.inf}),
-            ]
+        *each(
+            vector_norm,
+            (lengths_apart(), {}),
+            (lengths_apart(3), {"axis": -1}),
+            (lengths_apart(3, is_complex=True), {"keepdims": True}),
+            (lengths_apart(2, 3), {"axis": (0, 1), "keepdims": True}),
+            (normal(0, 3), {"axis": 1}),
+            (normal(2, 0), {"axis": 1}),
+            (normal(2, 0), {"ord": 3}),
+            (normal(2, 0), {"axis": -1, "ord": np.inf}),
         ),
         *(
             Sample((lengths_apart(2, 3),), {"axis": (), "ord": order}, lambda x, **_: np.abs(x))
@@ -248,7 +248,7 @@ SAMPLES: dict[Op, list[Sample]] = {
     ],
 }
 
-WITHOUT_GRADIENT: dict[Op, list[Sample]] = {
+WITHOUT_GRADIENT: Table = {
     # In a larger matrix the order of eigenvalues is the library's choice.
     decompositions.eigvals: one(
         [
@@ -272,7 +272,7 @@ def cross(x: Any, y: Any, *, axis: int = -1) -> Any:
     return np.cross(np.broadcast_to(x, shape), np.broadcast_to(y, shape), axis=axis)
 
 
-COMPOSED: dict[Callable[..., Any], list[Sample]] = {
+COMPOSED: Table = {
     linalg.cross: [
         Sample(draws, options, cross)
         for draws, options in [
@@ -353,7 +353,7 @@ COMPOSED: dict[Callable[..., Any], list[Sample]] = {
     ],
 }
 
-NOT_UNIQUE: dict[Op, list[Sample]] = {
+NOT_UNIQUE: Table = {
     decompositions.eig: one(several(unsymmetric, *SQUARE, (2, 2)), None),
     decompositions.eigh: one(several(hermitian, *SQUARE), None),
     decompositions.qr: [
@@ -368,3 +368,90 @@ NOT_UNIQUE: dict[Op, list[Sample]] = {
     ],
 }
 """Ops whose results are the library's choice among many, so that there is no reference."""
+
+
+# What a decomposition says whatever the library's choice. Each takes the namespace, so that NumPy gives the reference.
+
+
+def of_columns(x: Any, factors: Any) -> Any:
+    return x * factors[..., None, :]
+
+
+def squares(xp: Any, x: Any) -> Any:
+    """Squared absolute values, which are smooth at 0."""
+    return xp.real(x * xp.conj(x))
+
+
+def projector(xp: Any, x: Any) -> Any:
+    """Onto the space that orthonormal columns span."""
+    return x @ xp.conj(xp.matrix_transpose(x))
+
+
+def of_eig(xp: Any, x: Any) -> list[Any]:
+    """The order of eigenvalues is free, too, so everything is summed over them."""
+    w, v = xp.linalg.eig(x)
+    projected = of_columns(v, w * w) @ xp.linalg.inv(v)
+    return [
+        xp.sum(xp.exp(w), axis=-1),
+        projected,
+        xp.sum(of_columns(squares(xp, v), xp.real(w)), axis=-1),
+    ]
+
+
+def of_eigh(xp: Any, x: Any) -> list[Any]:
+    w, v = xp.linalg.eigh(x)
+    return [w, squares(xp, v), of_columns(v, xp.exp(w)) @ xp.conj(xp.matrix_transpose(v))]
+
+
+def of_qr(xp: Any, x: Any, *, mode: str = "reduced") -> list[Any]:
+    """The factors whose R has a positive diagonal, and the space of the other columns."""
+    q, r = xp.linalg.qr(x, mode=mode)
+    k = min(x.shape[-2:])
+    signs = xp.sign(xp.real(xp.linalg.diagonal(r)))
+    return [
+        of_columns(q[..., :, :k], signs),
+        r[..., :k, :] * signs[..., :, None],
+        projector(xp, q[..., :, k:]),
+    ]
+
+
+def of_svd(xp: Any, x: Any, *, full_matrices: bool = True) -> list[Any]:
+    u, s, vh = xp.linalg.svd(x, full_matrices=full_matrices)
+    k = s.shape[-1]
+    left, right = u[..., :, :k], vh[..., :k, :]
+    below = xp.conj(xp.matrix_transpose(vh[..., k:, :]))
+    return [
+        s,
+        squares(xp, left),
+        squares(xp, right),
+        of_columns(left, xp.exp(s)) @ right,
+        projector(xp, u[..., :, k:]),
+        projector(xp, below),
+    ]
+
+
+def invariant(formula: Callable[..., Any], samples: list[Sample]) -> tuple[Callable[..., Any], list[Sample]]:
+    """A function of Tensors, and samples that have NumPy's result of the same formula for a reference."""
+
+    def function(x: Any, /, **options: Any) -> Any:
+        portanet = asarray(0.0).__array_namespace__()
+        return formula(portanet, x, **options)
+
+    def reference(x: Any, **options: Any) -> Any:
+        # NumPy's eigenvalues of a real matrix are real where none is complex.
+        return formula(np, x.astype("complex128") if formula is of_eig else x, **options)
+
+    function.__name__ = formula.__name__
+    return function, [Sample(sample.draws, sample.options, reference) for sample in samples]
+
+
+INVARIANT: Table = dict(
+    invariant(formula, NOT_UNIQUE[op])
+    for formula, op in (
+        (of_eig, decompositions.eig),
+        (of_eigh, decompositions.eigh),
+        (of_qr, decompositions.qr),
+        (of_svd, decompositions.svd),
+    )
+)
+"""Functions of the results of decompositions that do not depend on the library's choice."""

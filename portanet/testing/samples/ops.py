@@ -1,27 +1,17 @@
-"""One description of every op: operands to try it on, and what NumPy says the result is.
-
-``tests/test_ops.py`` checks forward, gradient and second gradient on every backend with it;
-``tests/parity/test_ops.py`` compares with PyTorch. An op without a sample fails a test.
-"""
+"""Samples of elementwise functions, indexing, layers, losses, manipulation, products of matrices and reductions."""
 
 from __future__ import annotations
 
-import importlib
-import inspect
-import pkgutil
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-import portanet.ops
 from portanet.ops import elementwise, indexing, layers, linear_algebra, losses, manipulation, reductions
-from portanet.protocols import Op
-from tests import op_references as references
-from tests import samples_fft, samples_linalg, samples_sorting, samples_special
-from tests.sampling import (
+from portanet.testing.samples import references
+from portanet.testing.samples.drawing import (
     PAIRS,
     Sample,
+    Table,
     apart,
     away_from_zero,
     between,
@@ -44,29 +34,12 @@ from tests.sampling import (
     within,
 )
 
-__all__ = ["COMPOSED", "SAMPLES", "TESTED_APART", "WITHOUT_GRADIENT", "Sample", "all_ops"]
-
-
-RESULTS = ("OpResult", "SeveralResults")
-"""What ops return, by their annotations."""
-
-
-def all_ops() -> dict[Op, str]:
-    """Every op that a module under ``portanet/ops`` offers, with the module's name: what returns one of ``RESULTS``."""
-    found = {}
-    for info in pkgutil.iter_modules(portanet.ops.__path__):
-        module = importlib.import_module(f"portanet.ops.{info.name}")
-        for name in module.__all__:
-            op = getattr(module, name)
-            if inspect.isfunction(op) and inspect.signature(op).return_annotation in RESULTS:
-                found[op] = info.name
-    return found
-
+__all__ = ["SAMPLES", "WITHOUT_GRADIENT"]
 
 NO_WEIGHT = given(None)
 E_ = Ellipsis
 
-SAMPLES: dict[Op, list[Sample]] = {
+SAMPLES: Table = {
     # elementwise
     elementwise.abs: unary(np.abs, away_from_zero),
     elementwise.acos: unary(np.acos, within(-0.9, 0.9)),
@@ -537,7 +510,7 @@ def asked(reference: Any) -> list[Sample]:
     ] + [Sample((booleans(0, 3),), {"axis": 0}, reference)]
 
 
-WITHOUT_GRADIENT: dict[Op, list[Sample]] = {
+WITHOUT_GRADIENT: Table = {
     elementwise.bitwise_and: of_bits(np.bitwise_and),
     elementwise.bitwise_invert: [
         Sample((booleans(2, 3),), reference=np.bitwise_invert),
@@ -578,17 +551,3 @@ WITHOUT_GRADIENT: dict[Op, list[Sample]] = {
     reductions.argmin: searched(np.argmin),
 }
 """Ops that are constant almost everywhere, or whose results are no floating-point numbers."""
-
-COMPOSED: dict[Callable[..., Any], list[Sample]] = {}
-"""Functions that are put together from ops, with gradients."""
-
-TESTED_APART = {
-    *("eig", "eigh", "qr", "svd"),  # unique up to signs only: tests/test_linalg.py
-    *("nonzero", "unique_all", "unique_counts", "unique_inverse"),  # several results: tests/test_sorting.py
-}
-"""Names of ops that have their tests elsewhere."""
-
-for chapter in (samples_fft, samples_linalg, samples_sorting, samples_special):
-    SAMPLES.update(chapter.SAMPLES)
-    WITHOUT_GRADIENT.update(chapter.WITHOUT_GRADIENT)
-    COMPOSED.update(chapter.COMPOSED)
