@@ -10,7 +10,7 @@ import math
 from operator import index
 from typing import Any, Literal, NamedTuple
 
-from portanet.backend import backend_of, check_same_place
+from portanet.backend import Backend, backend_of, check_same_place
 from portanet.dtypes import DType
 from portanet.errors import AxisError, DTypeError, OptionError, ShapeError
 from portanet.functions.elementwise import abs as absolute
@@ -24,7 +24,7 @@ from portanet.graph import is_grad_enabled
 from portanet.lifting import lift_several
 from portanet.ops import decompositions as ops
 from portanet.ops.promotion import device_of
-from portanet.protocols import Array, Namespace
+from portanet.protocols import Array
 from portanet.requirements import check_dtypes, place_of_axis
 from portanet.tensor import Tensor, lift, unwrap, wrap
 
@@ -174,7 +174,7 @@ def _tolerance(name: str, x: Array, rtol: Any) -> Any:
     rtol = unwrap(rtol)
     if hasattr(rtol, "dtype"):
         check_same_place(name, (unwrap(x), rtol))
-        check_dtypes(_namespace(name, rtol, "rtol"), name, None, rtol, names="x rtol")
+        check_dtypes(name, ("x", "rtol"), (None, _backend(name, rtol, "rtol").dtype_of(rtol)))
     return rtol
 
 
@@ -263,7 +263,7 @@ def matrix_power(x: Array, n: int, /) -> Any:
     Array
         The shape and data type of ``x``.
     """
-    xp = _namespace("matrix_power", x)
+    xp = _backend("matrix_power", x).namespace
     ops.check_matrices(xp, "matrix_power", unwrap(x), square=True)
     try:
         times = index(n)
@@ -311,7 +311,7 @@ def matrix_norm(x: Array, /, *, keepdims: bool = False, ord: Order = "fro") -> A
     The Frobenius norm of a zero matrix has the gradient 0. Where several values are the largest or the smallest they
     share the gradient evenly.
     """
-    ops.check_matrices(_namespace("matrix_norm", x), "matrix_norm", unwrap(x))
+    ops.check_matrices(_backend("matrix_norm", x).namespace, "matrix_norm", unwrap(x))
     if ord is None or ord == "fro":
         return vector_norm(x, axis=(-2, -1), keepdims=keepdims)
     if ord not in ("nuc", 1, -1, 2, -2, math.inf, -math.inf):
@@ -336,19 +336,18 @@ def matrix_norm(x: Array, /, *, keepdims: bool = False, ord: Order = "fro") -> A
 
 def _alike(name: str, x1: Any, x2: Any) -> tuple[Array, Array]:
     """Two arrays in one place, of data types that a function takes."""
-    for operand, x in (("x1", x1), ("x2", x2)):
-        _namespace(name, x, operand)
+    dtypes = [_backend(name, x, operand).dtype_of(unwrap(x)) for operand, x in (("x1", x1), ("x2", x2))]
     x1, x2 = together(name, (x1, x2))
-    check_dtypes(_namespace(name, x1), name, unwrap(x1), unwrap(x2), names="x1 x2")
+    check_dtypes(name, ("x1", "x2"), dtypes)
     return x1, x2
 
 
-def _namespace(name: str, x: Any, operand: str = "x") -> Namespace:
-    """The functions of the library of a Tensor or an array."""
+def _backend(name: str, x: Any, operand: str = "x") -> Backend:
+    """The backend of a Tensor or an array."""
     backend = backend_of(unwrap(x))
     if backend is None:
         raise DTypeError(
             f"{operand}: {name} expects a Tensor or an array, got {type(x).__name__}. Convert it with "
             "portanet.asarray(...)."
         )
-    return backend.namespace
+    return backend

@@ -1,34 +1,33 @@
 """What each function takes: the data types of its operands, and which of its options are axes.
 
-Correct calls pay nothing for it. Most of the time a library raises by itself, and only then are these tables read, to
-say what was wrong (:func:`portanet.operands.explain`). Where a library would compute something that nobody asked for,
-such as an order of complex numbers, or where libraries disagree, the op itself looks, at the data type alone
-(:func:`check_dtypes`).
+Most of the time a library raises by itself, and only then are these tables read, to say what was wrong
+(:func:`portanet.operands.explain`), so that correct calls pay nothing. Where a library would compute something that
+nobody asked for, or where libraries disagree, the data types are looked at first, once for each combination that
+comes (:meth:`portanet.backend.Implementation.choose`).
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from operator import index
 from typing import Any, NamedTuple
 
+from portanet.dtypes import DType
 from portanet.errors import AxisError, DTypeError, ShapeError
-from portanet.protocols import Array, Namespace, NativeDType
+from portanet.protocols import NativeDType, Op
 
 __all__ = [
-    "KNOWN_BOOLEANS",
-    "KNOWN_INTEGERS",
-    "KNOWN_NUMBERS",
-    "KNOWN_ORDERED",
-    "KNOWN_REALS",
     "Takes",
     "UnnamedError",
     "axis_fault",
     "check_dtypes",
     "dtype_fault",
     "dtypes_taken",
+    "looks_first",
     "meet",
     "name_of_dtype",
+    "operand_names",
     "place_of_axis",
     "places_not_taken",
     "places_of_axes",
@@ -142,72 +141,43 @@ def meet(name: str, one: int, other: int) -> bool:
     return name in _TAKES and dtypes_taken(name, one) is dtypes_taken(name, other)
 
 
-# Data types that have been seen, by their ids: objects of two libraries must not be compared, and this is quick.
-KNOWN_BOOLEANS: set[int] = set()
-"""Data types of booleans."""
-KNOWN_INTEGERS: set[int] = set()
-"""Data types of integers."""
-KNOWN_REALS: set[int] = set()
-"""Data types of real numbers, integers among them."""
-KNOWN_NUMBERS: set[int] = set()
-"""Data types of numbers: of all but booleans."""
-KNOWN_ORDERED: set[int] = set()
-"""Data types of what has an order: of all but complex numbers."""
-
-_KNOWN = (
-    (KNOWN_BOOLEANS, _BOOLEANS),
-    (KNOWN_INTEGERS, _INTEGERS),
-    (KNOWN_REALS, _REALS),
-    (KNOWN_NUMBERS, _NUMBERS),
-    (KNOWN_ORDERED, _REALS | _BOOLEANS),
+# Where a library computes what nobody asked for, such as an order of complex numbers, or libraries disagree.
+_LOOK_FIRST = frozenset(
+    [
+        *("abs", "conj", "imag", "positive", "pow", "sign", "atan2", "logaddexp"),
+        *("floor_divide", "remainder", "bitwise_left_shift", "bitwise_right_shift"),
+        *("greater", "greater_equal", "less", "less_equal", "maximum", "minimum", "clip", "where"),
+        *("max", "min", "argmax", "argmin", "sort", "argsort", "searchsorted"),
+        *("take", "take_along_axis", "index_add", "matmul", "tensordot", "vecdot"),
+        *(name for name, takes in _TAKES.items() if takes == (AS_REAL_FLOATS,)),
+    ]
 )
-_kept: list[NativeDType] = []
-"""The objects themselves, so that no other gets the id of one of them."""
-_fine: set[tuple[Any, ...]] = set()
 
 
-def check_dtypes(
-    xp: Namespace,
-    name: str,
-    x: Array | None,
-    y: Array | None = None,
-    z: Array | None = None,
-    *,
-    names: str = "x y",
-) -> None:
-    """Raise unless the data types of operands are what a function takes; Python numbers pass.
+def looks_first(name: str) -> bool:
+    """Whether the data types of a function's operands are looked at before it runs."""
+    return name in _LOOK_FIRST
 
-    Ops that take little time look first whether ``id(x.dtype)`` is in one of the sets above, which spares the call.
+
+def operand_names(op: Op) -> list[str]:
+    """What an op calls its operands."""
+    parameters = inspect.signature(op).parameters.values()
+    return [p.name for p in parameters if str(p.annotation) in ("Array", "Array | None")]
+
+
+def check_dtypes(name: str, arguments: Sequence[str], dtypes: Sequence[DType | None]) -> None:
+    """Raise unless data types are what a function takes; None stands for a Python number, or for nothing.
 
     Raises
     ------
     DTypeError
         If one is not. It names the argument, what came, what is expected, and how to convert.
     """
-    # The namespace goes first: data types of two libraries must not be compared.
-    dtypes = getattr(x, "dtype", None), getattr(y, "dtype", None), getattr(z, "dtype", None)
-    key = (xp, name, dtypes)
-    if key in _fine:
-        return
-    kinds = [None if dtype is None else _kind(xp, dtype) for dtype in dtypes]
-    for place in places_not_taken(name, kinds):
-        takes, kind = dtypes_taken(name, place), kinds[place]
-        assert kind is not None
-        if kind not in takes.more:
-            raise DTypeError(
-                dtype_fault(name, names.split()[place], takes, kind, name_of_dtype(dtypes[place]))
-            )
-    for dtype, kind in zip(dtypes, kinds, strict=True):
-        if kind is not None:
-            _kept.append(dtype)
-            for known, of_kinds in _KNOWN:
-                if kind in of_kinds:
-                    known.add(id(dtype))
-    _fine.add(key)
-
-
-def _kind(xp: Namespace, dtype: NativeDType) -> str | None:
-    return next((kind for kind in sorted(_ALL) if xp.isdtype(dtype, kind)), None)
+    for place in places_not_taken(name, [None if dtype is None else dtype.kind for dtype in dtypes]):
+        takes, dtype = dtypes_taken(name, place), dtypes[place]
+        assert dtype is not None
+        if dtype.kind not in takes.more:
+            raise DTypeError(dtype_fault(name, arguments[place], takes, dtype.kind, dtype.name))
 
 
 def places_not_taken(name: str, kinds: Sequence[str | None]) -> list[int]:

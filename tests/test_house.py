@@ -21,8 +21,9 @@ BACKENDS = ROOT / "backends"
 ORDER = [
     {"errors", "protocols"},
     {"checks", "dtypes", "philox", "threads"},
+    {"requirements"},
     {"backend"},
-    {"anomaly", "requirements"},
+    {"anomaly"},
     {"operands", "graph", "ops"},
     {"conversion"},
     {"tensor"},

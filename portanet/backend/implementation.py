@@ -7,9 +7,10 @@ from typing import Any
 
 from portanet.backend.record import Backend
 from portanet.backend.registry import backend_of
-from portanet.dtypes import Device
+from portanet.dtypes import Device, DType
 from portanet.errors import DeviceError, MixedBackendError
 from portanet.protocols import NativeDType, Op
+from portanet.requirements import check_dtypes, looks_first, operand_names
 
 __all__ = ["Implementation", "check_same_place"]
 
@@ -22,6 +23,7 @@ class Implementation:
         "backend",
         "conditional",
         "exact",
+        "fine",
         "function",
         "kernel_accepts",
         "kernel_dtypes",
@@ -44,16 +46,35 @@ class Implementation:
             self.kernel_dtypes = {
                 native: dtype.name in kernel.dtypes for dtype, native in backend.native_dtypes.items()
             }
+        self.fine: set[tuple[NativeDType, ...]] | None = set() if looks_first(op.__name__) else None
+        """Combinations of data types that have been looked at, for ops that do not take all."""
         self.conditional = (
-            self.several_devices or self.kernel_accepts is not None or self.kernel_dtypes is not None
+            self.several_devices
+            or self.fine is not None
+            or self.kernel_accepts is not None
+            or self.kernel_dtypes is not None
         )
         """Whether :meth:`choose` has anything to decide."""
         self.exact = kernel is not None and kernel.exact and kernel.dtypes is None and kernel.accepts is None
 
     def choose(self, operands: Sequence[Any], options: Mapping[str, Any]) -> Callable[..., Any]:
-        """The kernel if it accepts these operands, else the op; first check that they are on one device."""
+        """The kernel if it accepts these operands, else the op; first check their devices and data types.
+
+        Raises
+        ------
+        DeviceError, MixedBackendError
+            If they are in different places.
+        DTypeError
+            If the op does not take one of the data types.
+        """
         if self.several_devices:
             check_same_place(self.op.__name__, operands)
+        if self.fine is not None:
+            dtypes = tuple([getattr(operand, "dtype", None) for operand in operands])
+            if dtypes not in self.fine:
+                found = [self._portable(dtype) for dtype in dtypes]
+                check_dtypes(self.op.__name__, operand_names(self.op), found)
+                self.fine.add(dtypes)
         known = self.kernel_dtypes
         if known is not None:
             for operand in operands:
@@ -71,6 +92,16 @@ class Implementation:
         if self.kernel_accepts is not None and not self.kernel_accepts(*operands, **options):
             return self.op
         return self.function
+
+    def _portable(self, dtype: NativeDType | None) -> DType | None:
+        """Portanet's data type; None for a Python number's, and for one without a name, as in foreign byte order."""
+        if dtype is None:
+            return None
+        found = self.backend.portable_dtypes.get(dtype)
+        if found is None:
+            spellings = (known for known, native in self.backend.native_dtypes.items() if native == dtype)
+            found = next(spellings, None)
+        return found
 
 
 def check_same_place(op_name: str, operands: Sequence[Any]) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from math import factorial, pi, prod
 
 from portanet.ops.composition import apply, recorded
-from portanet.ops.real_functions import of_library, pick, real_numbers
+from portanet.ops.promotion import floating
+from portanet.ops.real_functions import of_library, pick
 from portanet.protocols import Array, Namespace, Op, OpResult
 
 __all__ = ["i0", "i0e", "i1", "i1e", "sinc"]
@@ -16,27 +17,27 @@ __all__ = ["i0", "i0e", "i1", "i1e", "sinc"]
 
 def i0(xp: Namespace, x: Array, /) -> OpResult:
     """Modified Bessel function of order 0."""
-    x = real_numbers(xp, i0, x)
+    x = floating(xp, x)
     return of_library(xp, i0, x), (lambda g: g * apply(xp, i1, x),)
 
 
 def i0e(xp: Namespace, x: Array, /) -> OpResult:
     """``exp(-abs(x)) * i0(x)``, which does not overflow; the gradient at 0 is 0."""
-    x = real_numbers(xp, i0e, x)
+    x = floating(xp, x)
     r = of_library(xp, i0e, x)
     return r, (lambda g: g * (apply(xp, i1e, x) - xp.sign(x) * r),)
 
 
 def i1(xp: Namespace, x: Array, /) -> OpResult:
     """Modified Bessel function of order 1."""
-    x = real_numbers(xp, i1, x)
+    x = floating(xp, x)
     r = of_library(xp, i1, x)
     return r, (lambda g: g * (apply(xp, i0, x) - apply(xp, bessel_over_power, x, order=1, scaled=False)),)
 
 
 def i1e(xp: Namespace, x: Array, /) -> OpResult:
     """``exp(-abs(x)) * i1(x)``, which does not overflow."""
-    x = real_numbers(xp, i1e, x)
+    x = floating(xp, x)
     r = of_library(xp, i1e, x)
 
     def vjp(g: Array) -> Array:
@@ -90,7 +91,7 @@ def _bessel_over_power(xp: Namespace, x: Array, order: int, of_order_0: Op, of_o
 
 def sinc(xp: Namespace, x: Array, /) -> OpResult:
     """``sin(pi * x) / (pi * x)``, 1 at 0."""
-    x = real_numbers(xp, sinc, x)
+    x = floating(xp, x)
     t = x * pi
     zero = t == 0
     r = pick(xp, ~zero, xp.sin(t) / pick(xp, ~zero, t, 1.0), 1.0)

@@ -10,16 +10,8 @@ from __future__ import annotations
 import math
 
 from portanet.ops.composition import conjugate
-from portanet.ops.promotion import alike, alike_among, constant_like, floating, is_complex, is_integer
+from portanet.ops.promotion import alike, constant_like, floating, is_complex, is_integer
 from portanet.protocols import Array, Namespace, OpResult
-from portanet.requirements import (
-    KNOWN_BOOLEANS,
-    KNOWN_INTEGERS,
-    KNOWN_NUMBERS,
-    KNOWN_ORDERED,
-    KNOWN_REALS,
-    check_dtypes,
-)
 
 __all__ = [
     "abs",
@@ -124,7 +116,7 @@ def pow(xp: Namespace, x: Array, y: Array, /) -> OpResult:
     The gradient with respect to ``x`` is ``y * x ** (y - 1)``, and 0 where ``y`` is 0; with respect to ``y``
     it is ``r * log(x)``, and 0 where ``x`` is 0 and ``y`` is not negative.
     """
-    x, y = alike_among(KNOWN_NUMBERS, xp, "pow", x, y)
+    x, y = alike(xp, x, y)
     r = x**y
 
     def wrt_x(g: Array) -> Array:
@@ -150,22 +142,16 @@ def negative(xp: Namespace, x: Array, /) -> OpResult:
 
 def positive(xp: Namespace, x: Array, /) -> OpResult:
     """The same values, ``+x``."""
-    if id(x.dtype) not in KNOWN_NUMBERS:
-        check_dtypes(xp, "positive", x)
     return xp.positive(x), (lambda g: g,)
 
 
 def abs(xp: Namespace, x: Array, /) -> OpResult:
     """Absolute value; the gradient at 0 is 0."""
-    if id(x.dtype) not in KNOWN_NUMBERS:
-        check_dtypes(xp, "abs", x)
     return xp.abs(x), (lambda g: g * conjugate(xp, xp.sign(x)),)
 
 
 def sign(xp: Namespace, x: Array, /) -> OpResult:
     """Sign: -1, 0 or 1, without a gradient; of a complex number ``x / abs(x)``, or 0, whose gradient at 0 is 0."""
-    if id(x.dtype) not in KNOWN_NUMBERS:
-        check_dtypes(xp, "sign", x)
     r = xp.sign(x)
     if not is_complex(xp, x.dtype):
         return r, (None,)
@@ -201,8 +187,6 @@ def nextafter(xp: Namespace, x: Array, y: Array, /) -> OpResult:
 
 def conj(xp: Namespace, x: Array, /) -> OpResult:
     """Complex conjugate; real numbers as they are."""
-    if id(x.dtype) not in KNOWN_NUMBERS:
-        check_dtypes(xp, "conj", x)
     return xp.conj(x), (lambda g: conjugate(xp, g),)
 
 
@@ -213,7 +197,6 @@ def real(xp: Namespace, x: Array, /) -> OpResult:
 
 def imag(xp: Namespace, x: Array, /) -> OpResult:
     """Imaginary part."""
-    check_dtypes(xp, "imag", x)
     return xp.imag(x), (lambda g: xp.astype(g, x.dtype) * -1j,)
 
 
@@ -313,7 +296,7 @@ def atan(xp: Namespace, x: Array, /) -> OpResult:
 
 def atan2(xp: Namespace, x: Array, y: Array, /) -> OpResult:
     """Angle in radians of the point whose ordinate is ``x`` and whose abscissa is ``y``."""
-    x, y = alike_among(KNOWN_ORDERED, xp, "atan2", x, y)
+    x, y = alike(xp, x, y)
     x, y = floating(xp, x), floating(xp, y)
     r = xp.atan2(x, y)
     return r, (lambda g: g * y / (x * x + y * y), lambda g: -g * x / (x * x + y * y))
@@ -334,8 +317,6 @@ def hypot(xp: Namespace, x: Array, y: Array, /) -> OpResult:
 def logaddexp(xp: Namespace, x: Array, y: Array, /) -> OpResult:
     """``log(exp(x) + exp(y))`` without overflow."""
     x, y = _both_arrays(xp, x, y)
-    if id(x.dtype) not in KNOWN_ORDERED or id(y.dtype) not in KNOWN_ORDERED:
-        check_dtypes(xp, "logaddexp", x, y)
     x, y = floating(xp, x), floating(xp, y)
     r = xp.logaddexp(x, y)
     return r, (lambda g: g * xp.exp(x - r), lambda g: g * xp.exp(y - r))
@@ -389,16 +370,12 @@ def atanh(xp: Namespace, x: Array, /) -> OpResult:
 def maximum(xp: Namespace, x: Array, y: Array, /) -> OpResult:
     """The larger of two values; where they tie the gradient is shared evenly."""
     x, y = _both_arrays(xp, x, y)
-    if id(x.dtype) not in KNOWN_ORDERED or id(y.dtype) not in KNOWN_ORDERED:
-        check_dtypes(xp, "maximum", x, y)
     return xp.maximum(x, y), (lambda g: g * _share(xp, x, y), lambda g: g * _share(xp, y, x))
 
 
 def minimum(xp: Namespace, x: Array, y: Array, /) -> OpResult:
     """The smaller of two values; where they tie the gradient is shared evenly."""
     x, y = _both_arrays(xp, x, y)
-    if id(x.dtype) not in KNOWN_ORDERED or id(y.dtype) not in KNOWN_ORDERED:
-        check_dtypes(xp, "minimum", x, y)
     return xp.minimum(x, y), (lambda g: g * _share(xp, y, x), lambda g: g * _share(xp, x, y))
 
 
@@ -419,7 +396,6 @@ def _both_arrays(xp: Namespace, x: Array, y: Array) -> tuple[Array, Array]:
 
 def clip(xp: Namespace, x: Array, /, min: Array | None = None, max: Array | None = None) -> OpResult:
     """Limit values to the range from ``min`` to ``max``; the gradient passes inside it, bounds included."""
-    check_dtypes(xp, "clip", x, min, max, names="x min max")
     inside = None
     r = x if min is not None or max is not None else xp.asarray(x, copy=True)
     if min is not None:
@@ -447,8 +423,6 @@ def clip(xp: Namespace, x: Array, /, min: Array | None = None, max: Array | None
 
 def where(xp: Namespace, condition: Array, x: Array, y: Array, /) -> OpResult:
     """Choose from ``x`` where ``condition`` holds, from ``y`` elsewhere."""
-    if id(getattr(condition, "dtype", None)) not in KNOWN_BOOLEANS:
-        check_dtypes(xp, "where", condition, names="condition")
     x, y = _both_arrays(xp, x, y)
     return xp.where(condition, x, y), (
         None,
@@ -459,13 +433,13 @@ def where(xp: Namespace, condition: Array, x: Array, y: Array, /) -> OpResult:
 
 def remainder(xp: Namespace, x: Array, y: Array, /) -> OpResult:
     """Remainder of division, with the sign of the divisor."""
-    x, y = alike_among(KNOWN_REALS, xp, "remainder", x, y)
+    x, y = alike(xp, x, y)
     return x % y, (lambda g: g, lambda g: -g * xp.floor(x / y))
 
 
 def floor_divide(xp: Namespace, x: Array, y: Array, /) -> OpResult:
     """Quotient rounded towards negative infinity; no gradient."""
-    x, y = alike_among(KNOWN_REALS, xp, "floor_divide", x, y)
+    x, y = alike(xp, x, y)
     return x // y, (None, None)
 
 
@@ -503,25 +477,25 @@ def not_equal(xp: Namespace, x: Array, y: Array, /) -> OpResult:
 
 def less(xp: Namespace, x: Array, y: Array, /) -> OpResult:
     """``x < y``, elementwise."""
-    x, y = alike_among(KNOWN_ORDERED, xp, "less", x, y)
+    x, y = alike(xp, x, y)
     return x < y, (None, None)
 
 
 def less_equal(xp: Namespace, x: Array, y: Array, /) -> OpResult:
     """``x <= y``, elementwise."""
-    x, y = alike_among(KNOWN_ORDERED, xp, "less_equal", x, y)
+    x, y = alike(xp, x, y)
     return x <= y, (None, None)
 
 
 def greater(xp: Namespace, x: Array, y: Array, /) -> OpResult:
     """``x > y``, elementwise."""
-    x, y = alike_among(KNOWN_ORDERED, xp, "greater", x, y)
+    x, y = alike(xp, x, y)
     return x > y, (None, None)
 
 
 def greater_equal(xp: Namespace, x: Array, y: Array, /) -> OpResult:
     """``x >= y``, elementwise."""
-    x, y = alike_among(KNOWN_ORDERED, xp, "greater_equal", x, y)
+    x, y = alike(xp, x, y)
     return x >= y, (None, None)
 
 
@@ -565,13 +539,13 @@ def bitwise_xor(xp: Namespace, x: Array, y: Array, /) -> OpResult:
 
 def bitwise_left_shift(xp: Namespace, x: Array, y: Array, /) -> OpResult:
     """``x << y`` of integers."""
-    x, y = alike_among(KNOWN_INTEGERS, xp, "bitwise_left_shift", x, y)
+    x, y = alike(xp, x, y)
     return x << y, (None, None)
 
 
 def bitwise_right_shift(xp: Namespace, x: Array, y: Array, /) -> OpResult:
     """``x >> y`` of integers; the sign stays."""
-    x, y = alike_among(KNOWN_INTEGERS, xp, "bitwise_right_shift", x, y)
+    x, y = alike(xp, x, y)
     return x >> y, (None, None)
 
 

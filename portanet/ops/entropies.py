@@ -8,8 +8,8 @@ from __future__ import annotations
 from math import inf, log, nan
 
 from portanet.ops.composition import recorded
-from portanet.ops.promotion import device_of
-from portanet.ops.real_functions import pick, quiet_log, quiet_log1p, real_numbers, real_pair
+from portanet.ops.promotion import device_of, floating
+from portanet.ops.real_functions import pick, quiet_log, quiet_log1p, real_pair
 from portanet.protocols import Array, Namespace, OpResult
 from portanet.requirements import places_of_axes
 
@@ -34,7 +34,7 @@ def xlogy(xp: Namespace, x: Array, y: Array, /) -> OpResult:
     >>> pn.special.xlogy(pn.asarray([0.0, 2.0]), pn.asarray([0.0, 1.0]))
     Tensor([0., 0.])
     """
-    x, y = real_pair(xp, xlogy, x, y)
+    x, y = real_pair(xp, x, y)
     zero = (x == 0) & ~xp.isnan(y)
     r = x * quiet_log(xp, pick(xp, ~zero, y, 1.0))
     kept = (x != 0) | (y > 0) | xp.isnan(y)
@@ -47,7 +47,7 @@ def xlogy(xp: Namespace, x: Array, y: Array, /) -> OpResult:
 
 def xlog1py(xp: Namespace, x: Array, y: Array, /) -> OpResult:
     """``x * log1p(y)``, and 0 where ``x`` is 0 and ``y`` is a number; the gradient by ``x`` is 0 where ``y`` is -1."""
-    x, y = real_pair(xp, xlog1py, x, y)
+    x, y = real_pair(xp, x, y)
     zero = (x == 0) & ~xp.isnan(y)
     r = x * quiet_log1p(xp, pick(xp, ~zero, y, 0.0))
     kept = (x != 0) | (y > -1) | xp.isnan(y)
@@ -60,7 +60,7 @@ def xlog1py(xp: Namespace, x: Array, y: Array, /) -> OpResult:
 
 def entr(xp: Namespace, x: Array, /) -> OpResult:
     """``-x * log(x)``, 0 at 0 and -inf below; the gradient at 0 is inf."""
-    x = real_numbers(xp, entr, x)
+    x = floating(xp, x)
     positive = x > 0
     inside = pick(xp, positive, x, 1.0)
     outside = pick(xp, ~(x < 0), x, -inf)
@@ -72,7 +72,7 @@ def rel_entr(xp: Namespace, x: Array, y: Array, /) -> OpResult:
 
     The gradient is 0 where the value is infinite and where both are 0; by ``x`` alone it is -inf at 0.
     """
-    x, y = real_pair(xp, rel_entr, x, y)
+    x, y = real_pair(xp, x, y)
     both = (x > 0) & (y > 0)
     u, ratio = pick(xp, both, x, 1.0), _log_ratio(xp, both, x, y)
     return xp.where(both, u * ratio, _entropy_outside(xp, x, y, xp.zeros_like(ratio))), (
@@ -86,7 +86,7 @@ def kl_div(xp: Namespace, x: Array, y: Array, /) -> OpResult:
 
     The gradient is 0 where the value is infinite and where both are 0; by ``x`` alone it is -inf at 0.
     """
-    x, y = real_pair(xp, kl_div, x, y)
+    x, y = real_pair(xp, x, y)
     both = (x > 0) & (y > 0)
     u, v, ratio = pick(xp, both, x, 1.0), pick(xp, both, y, 1.0), _log_ratio(xp, both, x, y)
     some = xp.astype((x >= 0) & (y > 0), x.dtype)
@@ -124,7 +124,7 @@ def _quotient(xp: Namespace, x: Array, y: Array) -> Array:
 
 def logit(xp: Namespace, x: Array, /) -> OpResult:
     """``log(x / (1 - x))``, the inverse of the logistic function: infinite at 0 and 1, NaN outside."""
-    x = real_numbers(xp, logit, x)
+    x = floating(xp, x)
     inside = (x > 0) & (x < 1)
     p = pick(xp, inside, x, 0.5)
     middle = (p > 0.25) & (p < 0.75)
@@ -137,14 +137,14 @@ def logit(xp: Namespace, x: Array, /) -> OpResult:
 
 def exp2(xp: Namespace, x: Array, /) -> OpResult:
     """Power of 2."""
-    x = real_numbers(xp, exp2, x)
+    x = floating(xp, x)
     r = 2.0**x
     return r, (lambda g: g * (r * log(2)),)
 
 
 def exp10(xp: Namespace, x: Array, /) -> OpResult:
     """Power of 10."""
-    x = real_numbers(xp, exp10, x)
+    x = floating(xp, x)
     r = 10.0**x
     return r, (lambda g: g * (r * log(10)),)
 
@@ -167,9 +167,9 @@ def logsumexp(
         Weights, which broadcast with ``x``; default 1. What has the weight 0 does not count, infinite or not.
     """
     if b is None:
-        x = masked = real_numbers(xp, logsumexp, x)
+        x = masked = floating(xp, x)
     else:
-        x, b = real_pair(xp, logsumexp, x, b)
+        x, b = real_pair(xp, x, b)
         masked = pick(xp, b != 0, x, -inf)
     reduced = set(places_of_axes("logsumexp", axis, masked.ndim))
     function = recorded(xp, logsumexp)

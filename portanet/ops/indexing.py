@@ -12,7 +12,7 @@ from portanet.errors import AxisError
 from portanet.ops.composition import apply
 from portanet.ops.promotion import alike, device_of
 from portanet.protocols import Array, Namespace, OpResult
-from portanet.requirements import KNOWN_INTEGERS, UnnamedError, check_dtypes, name_of_dtype, place_of_axis
+from portanet.requirements import UnnamedError, name_of_dtype, place_of_axis
 
 __all__ = ["getitem", "index_add", "setitem", "take", "take_along_axis"]
 
@@ -168,8 +168,6 @@ def setitem(xp: Namespace, x: Array, value: Array, key: Any) -> OpResult:
 
 def take(xp: Namespace, x: Array, indices: Array, /, *, axis: int | None = None) -> OpResult:
     """Elements of ``x`` along one axis, at the given integer indices."""
-    if id(indices.dtype) not in KNOWN_INTEGERS:
-        check_dtypes(xp, "take", x, indices, names="x indices")
     if axis is None:
         if x.ndim != 1:
             raise AxisError(f"take: axis: must be given for an array of {x.ndim} dimensions; pass axis=0.")
@@ -198,7 +196,6 @@ def index_add(xp: Namespace, x: Array, indices: Array, values: Array, *, axis: i
     values : Array
         The shape of ``x`` with ``k`` instead of ``n``.
     """
-    check_dtypes(xp, "index_add", x, indices, values, names="x indices values")
     x, values = alike(xp, x, values)
     n = x.shape[axis]
     wrapped = _forward(xp, indices, n)
@@ -224,8 +221,6 @@ def take_along_axis(xp: Namespace, x: Array, indices: Array, /, *, axis: int = -
     indices : Array
         Integers, of ``x``'s number of dimensions and compatible with it except along ``axis``.
     """
-    if id(indices.dtype) not in KNOWN_INTEGERS:
-        check_dtypes(xp, "take_along_axis", x, indices, names="x indices")
     n = x.shape[axis]
 
     def vjp(g: Array) -> Array:

@@ -6,17 +6,9 @@ from portanet.errors import AxisError, ShapeError
 from portanet.ops.composition import conjugate
 from portanet.ops.promotion import promoted
 from portanet.protocols import Array, Namespace, OpResult
-from portanet.requirements import KNOWN_NUMBERS, check_dtypes, places_of_axes
+from portanet.requirements import places_of_axes
 
 __all__ = ["matmul", "tensordot", "vecdot"]
-
-
-def _numbers(xp: Namespace, name: str, x: Array, y: Array) -> tuple[Array, Array]:
-    """Two arrays of numbers in one data type."""
-    if x.dtype is y.dtype and id(x.dtype) in KNOWN_NUMBERS:
-        return x, y
-    check_dtypes(xp, name, x, y)
-    return promoted(xp, x, y)
 
 
 def matmul(xp: Namespace, x: Array, y: Array, /) -> OpResult:
@@ -34,7 +26,7 @@ def matmul(xp: Namespace, x: Array, y: Array, /) -> OpResult:
     Array
         Shape (..., m, n), without ``m`` or ``n`` where that operand was a vector.
     """
-    x, y = _numbers(xp, "matmul", x, y)
+    x, y = promoted(xp, x, y)
     x_vector, y_vector = x.ndim == 1, y.ndim == 1
     if not x.ndim or not y.ndim or x.shape[-1] != y.shape[-1 if y_vector else -2]:
         raise ShapeError(
@@ -63,7 +55,7 @@ def vecdot(xp: Namespace, x: Array, y: Array, /, *, axis: int = -1) -> OpResult:
     """Dot product of vectors along one axis; of complex ones the first is conjugated."""
     if 0 <= axis < x.ndim == y.ndim:  # the standard counts from the end only
         axis -= x.ndim
-    x, y = _numbers(xp, "vecdot", x, y)
+    x, y = promoted(xp, x, y)
     return xp.vecdot(x, y, axis=axis), (
         lambda g: conjugate(xp, xp.expand_dims(g, axis=axis) * y),
         lambda g: xp.expand_dims(g, axis=axis) * conjugate(xp, x),
@@ -80,7 +72,7 @@ def tensordot(
     axes : int or pair of tuples
         How many trailing axes of ``x`` meet how many leading axes of ``y``; or the axes of each, pairwise.
     """
-    x, y = _numbers(xp, "tensordot", x, y)
+    x, y = promoted(xp, x, y)
     if isinstance(axes, int):
         if not 0 <= axes <= min(x.ndim, y.ndim):
             raise AxisError(

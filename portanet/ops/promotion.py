@@ -12,11 +12,10 @@ from typing import Any
 
 from portanet.errors import DTypeError
 from portanet.protocols import Array, Namespace, NativeDType
-from portanet.requirements import UnnamedError, check_dtypes, name_of_dtype
+from portanet.requirements import UnnamedError, name_of_dtype
 
 __all__ = [
     "alike",
-    "alike_among",
     "all_alike",
     "check_keeps_imaginary",
     "constant_like",
@@ -53,24 +52,6 @@ def alike(xp: Namespace, x: Any, y: Any) -> tuple[Array, Array]:
         dtype = xp.result_type(x.dtype, y.dtype)
         return xp.astype(x, dtype, copy=False), xp.astype(y, dtype, copy=False)
     return (xp.astype(x, y.dtype), y) if integers else (x, xp.astype(y, x.dtype))
-
-
-def alike_among(known: set[int], xp: Namespace, name: str, x: Any, y: Any) -> tuple[Array, Array]:
-    """Like :func:`alike`, for a function that does not take all data types, but takes those that are in ``known``.
-
-    Raises
-    ------
-    DTypeError
-        If it does not take that of an operand.
-    """
-    if type(x) is type(y):
-        dtype = x.dtype
-        if dtype is y.dtype and id(dtype) in known:
-            return x, y
-    elif id(getattr(x, "dtype", None)) in known and not hasattr(y, "dtype"):
-        return x, y
-    check_dtypes(xp, name, x, y)
-    return alike(xp, x, y)
 
 
 def promoted(xp: Namespace, x: Array, y: Array) -> tuple[Array, Array]:

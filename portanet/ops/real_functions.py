@@ -9,31 +9,18 @@ from portanet.backend import require_backend_of
 from portanet.ops.composition import recorded
 from portanet.ops.promotion import constant_like, floating, promoted
 from portanet.protocols import Array, Namespace, Op
-from portanet.requirements import check_dtypes
 
-__all__ = ["of_library", "pick", "quiet_log", "quiet_log1p", "real_numbers", "real_pair"]
-
-
-_NAMES = {"zeta": "x q", "logsumexp": "a b"}
-"""What users call the operands, where not x and y."""
+__all__ = ["of_library", "pick", "quiet_log", "quiet_log1p", "real_pair"]
 
 
-def real_numbers(xp: Namespace, op: Op, x: Array) -> Array:
-    """Real numbers, integers among them in single precision."""
-    check_dtypes(xp, op.__name__, x)
-    return floating(xp, x)
-
-
-def real_pair(xp: Namespace, op: Op, x: Any, y: Any) -> tuple[Array, Array]:
+def real_pair(xp: Namespace, x: Any, y: Any) -> tuple[Array, Array]:
     """Two arrays of real numbers in one data type; a Python number becomes an array."""
     if not hasattr(x, "dtype"):
-        check_dtypes(xp, op.__name__, x, y, names=_NAMES.get(op.__name__, "x y"))
         y = floating(xp, y)
         return constant_like(xp, x, y), y
     if not hasattr(y, "dtype"):
-        x = real_numbers(xp, op, x)
+        x = floating(xp, x)
         return x, constant_like(xp, y, x)
-    check_dtypes(xp, op.__name__, x, y, names=_NAMES.get(op.__name__, "x y"))
     x, y = promoted(xp, x, y)
     return floating(xp, x), floating(xp, y)
 

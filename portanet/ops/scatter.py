@@ -14,7 +14,7 @@ from typing import Any
 from portanet.backend import Kernel
 from portanet.ops.promotion import device_of
 from portanet.protocols import Array, Namespace, OpResult, Scalar
-from portanet.requirements import KNOWN_INTEGERS, check_dtypes, place_of_axis
+from portanet.requirements import place_of_axis
 
 __all__ = ["Scatter", "is_portable_key", "scatter_kernels"]
 
@@ -106,8 +106,6 @@ def scatter_kernels(
         )
 
     def take(xp: Namespace, x: Array, indices: Array, *, axis: int | None = None) -> OpResult:
-        if id(indices.dtype) not in KNOWN_INTEGERS:
-            check_dtypes(xp, "take", x, indices, names="x indices")
         along = 0 if axis is None else axis
         if not x.ndim:
             place_of_axis("take", along, 0)
@@ -115,13 +113,10 @@ def scatter_kernels(
         return r, (lambda g: add_along(xp, xp.zeros_like(x, dtype=g.dtype), indices, g, along), None)
 
     def index_add(xp: Namespace, x: Array, indices: Array, values: Array, *, axis: int = 0) -> OpResult:
-        check_dtypes(xp, "index_add", x, indices, values, names="x indices values")
         r = add_along(xp, xp.asarray(x, copy=True), indices, values, axis)
         return r, (lambda g: g, None, lambda g: xp.take(g, scatter.index(indices), axis=axis))
 
     def take_along_axis(xp: Namespace, x: Array, indices: Array, *, axis: int = -1) -> OpResult:
-        if id(indices.dtype) not in KNOWN_INTEGERS:
-            check_dtypes(xp, "take_along_axis", x, indices, names="x indices")
         along = place_of_axis("take_along_axis", axis, x.ndim)
         indices = scatter.index(indices)  # in a type that holds the places of every axis
 

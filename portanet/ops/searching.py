@@ -9,7 +9,7 @@ from __future__ import annotations
 from portanet.errors import OptionError, ShapeError
 from portanet.ops.promotion import constant_like, device_of, is_complex, is_integer, promoted
 from portanet.protocols import Array, Namespace, OpResult, SeveralResults
-from portanet.requirements import check_dtypes, places_of_axes
+from portanet.requirements import places_of_axes
 
 __all__ = [
     "count_nonzero",
@@ -59,7 +59,6 @@ def searchsorted(
     side : str
         Among equal elements: before the first, ``"left"``, or after the last, ``"right"``.
     """
-    check_dtypes(xp, "searchsorted", x, values, sorter, names="x values sorter")
     if side not in ("left", "right"):
         raise OptionError(f'side: expected "left" or "right", got {side!r}.')
     if getattr(x, "ndim", 0) != 1:

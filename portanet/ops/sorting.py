@@ -9,7 +9,7 @@ from portanet.errors import ShapeError
 from portanet.ops.composition import apply
 from portanet.ops.promotion import is_integer
 from portanet.protocols import Array, Namespace, OpResult
-from portanet.requirements import KNOWN_ORDERED, check_dtypes, place_of_axis
+from portanet.requirements import place_of_axis
 
 __all__ = ["argsort", "sort"]
 
@@ -22,8 +22,6 @@ def sort(
     The gradient goes back to where each element stood; of equal elements the first in the result is the first in ``x``,
     whether ``stable`` or not. At ties the sorted values have a kink, and this is one of their one-sided derivatives.
     """
-    if id(x.dtype) not in KNOWN_ORDERED:
-        check_dtypes(xp, "sort", x)
     axis = _axis_of("sort", x, axis)
     r = xp.sort(x, axis=axis, stable=stable)
     if descending:
@@ -43,8 +41,6 @@ def argsort(
     xp: Namespace, x: Array, /, *, axis: int = -1, descending: bool = False, stable: bool = True
 ) -> OpResult:
     """The indices, int64, that sort along one axis; where ``stable``, equal elements keep their order."""
-    if id(x.dtype) not in KNOWN_ORDERED:
-        check_dtypes(xp, "argsort", x)
     axis = _axis_of("argsort", x, axis)
     if not descending:
         r = xp.argsort(x, axis=axis, stable=stable)

@@ -13,7 +13,8 @@ from typing import NoReturn
 from portanet.errors import GradientError
 from portanet.ops.composition import apply, recorded
 from portanet.ops.entropies import xlogy
-from portanet.ops.real_functions import of_library, pick, real_numbers, real_pair
+from portanet.ops.promotion import floating
+from portanet.ops.real_functions import of_library, pick, real_pair
 from portanet.protocols import Array, Namespace, Op, OpResult
 
 __all__ = [
@@ -52,19 +53,19 @@ def erf(xp: Namespace, x: Array, /) -> OpResult:
     >>> pn.special.erf(pn.asarray([0.0, 0.5, 10.0]))
     Tensor([0.       , 0.5204999, 1.       ])
     """
-    x = real_numbers(xp, erf, x)
+    x = floating(xp, x)
     return of_library(xp, erf, x), (lambda g: g * (xp.exp(-x * x) * TWO_OVER_ROOT_PI),)
 
 
 def erfc(xp: Namespace, x: Array, /) -> OpResult:
     """``1 - erf(x)``, exact where that is small."""
-    x = real_numbers(xp, erfc, x)
+    x = floating(xp, x)
     return of_library(xp, erfc, x), (lambda g: g * (xp.exp(-x * x) * -TWO_OVER_ROOT_PI),)
 
 
 def erfcx(xp: Namespace, x: Array, /) -> OpResult:
     """``exp(x**2) * erfc(x)``, which neither overflows nor vanishes for large ``x``."""
-    x = real_numbers(xp, erfcx, x)
+    x = floating(xp, x)
     r = of_library(xp, erfcx, x)
 
     def vjp(g: Array) -> Array:
@@ -82,35 +83,35 @@ def erfcx(xp: Namespace, x: Array, /) -> OpResult:
 
 def erfinv(xp: Namespace, x: Array, /) -> OpResult:
     """Inverse of :func:`erf`: infinite at -1 and 1, NaN outside."""
-    x = real_numbers(xp, erfinv, x)
+    x = floating(xp, x)
     r = of_library(xp, erfinv, x)
     return r, (lambda g: g * (xp.exp(r * r) / TWO_OVER_ROOT_PI),)
 
 
 def erfcinv(xp: Namespace, x: Array, /) -> OpResult:
     """Inverse of :func:`erfc`: infinite at 0 and 2, NaN outside."""
-    x = real_numbers(xp, erfcinv, x)
+    x = floating(xp, x)
     r = apply(xp, ndtri, x * 0.5) * -ROOT_HALF
     return r, (lambda g: g * (xp.exp(r * r) / -TWO_OVER_ROOT_PI),)
 
 
 def ndtr(xp: Namespace, x: Array, /) -> OpResult:
     """Probability that a standard normal variable is at most ``x``."""
-    x = real_numbers(xp, ndtr, x)
+    x = floating(xp, x)
     r = apply(xp, erfc, x * -ROOT_HALF) * 0.5
     return r, (lambda g: g * (xp.exp(x * x * -0.5) / ROOT_TWO_PI),)
 
 
 def ndtri(xp: Namespace, x: Array, /) -> OpResult:
     """Inverse of :func:`ndtr`, the quantile of the standard normal distribution; NaN outside of [0, 1]."""
-    x = real_numbers(xp, ndtri, x)
+    x = floating(xp, x)
     r = of_library(xp, ndtri, x)
     return r, (lambda g: g * (xp.exp(r * r * 0.5) * ROOT_TWO_PI),)
 
 
 def log_ndtr(xp: Namespace, x: Array, /) -> OpResult:
     """Logarithm of :func:`ndtr`, exact where that vanishes."""
-    x = real_numbers(xp, log_ndtr, x)
+    x = floating(xp, x)
     r = of_library(xp, log_ndtr, x)
     return r, (lambda g: g * (sqrt(2 / pi) / apply(xp, erfcx, x * -ROOT_HALF)),)
 
@@ -126,20 +127,20 @@ def gammaln(xp: Namespace, x: Array, /) -> OpResult:
     >>> pn.special.gammaln(pn.asarray([1.0, 5.0]))
     Tensor([0.       , 3.1780539])
     """
-    x = real_numbers(xp, gammaln, x)
+    x = floating(xp, x)
     return of_library(xp, gammaln, x), (lambda g: g * apply(xp, digamma, x),)
 
 
 def gamma(xp: Namespace, x: Array, /) -> OpResult:
     """Gamma function, the factorial of ``x - 1``; infinite or NaN at 0 and at negative integers."""
-    x = real_numbers(xp, gamma, x)
+    x = floating(xp, x)
     r = of_library(xp, gamma, x)
     return r, (lambda g: g * (r * apply(xp, digamma, x)),)
 
 
 def gammasgn(xp: Namespace, x: Array, /) -> OpResult:
     """Sign of the gamma function: 1 or -1, NaN at negative integers; no gradient."""
-    x = real_numbers(xp, gammasgn, x)
+    x = floating(xp, x)
     below = xp.floor(x)
     pole = ((x < 0) & (below == x)) | xp.isnan(x)
     odd = pick(xp, (x < 0) & ~pole, below, 0.0) % 2.0 != 0
@@ -149,13 +150,13 @@ def gammasgn(xp: Namespace, x: Array, /) -> OpResult:
 
 def digamma(xp: Namespace, x: Array, /) -> OpResult:
     """Derivative of :func:`gammaln`; its own are :func:`portanet.special.polygamma`."""
-    x = real_numbers(xp, digamma, x)
+    x = floating(xp, x)
     return of_library(xp, digamma, x), (lambda g: g * apply(xp, zeta, 2.0, x),)
 
 
 def zeta(xp: Namespace, x: Array, q: Array, /) -> OpResult:
     """Hurwitz's zeta function, the sum of ``(k + q)**-x`` for ``k`` from 0; a gradient with respect to ``q`` only."""
-    x, q = real_pair(xp, zeta, x, q)
+    x, q = real_pair(xp, x, q)
 
     def wrt_x(g: Array) -> NoReturn:
         raise GradientError("zeta: there is no gradient with respect to x. Detach it: x.detach().")
@@ -165,7 +166,7 @@ def zeta(xp: Namespace, x: Array, q: Array, /) -> OpResult:
 
 def beta(xp: Namespace, x: Array, y: Array, /) -> OpResult:
     """Beta function ``gamma(x) * gamma(y) / gamma(x + y)``."""
-    x, y = real_pair(xp, beta, x, y)
+    x, y = real_pair(xp, x, y)
     function = recorded(xp, beta)
     if function is not None:
         r = function(x, y)
@@ -187,7 +188,7 @@ def betaln(xp: Namespace, x: Array, y: Array, /) -> OpResult:
     Large logarithms of the gamma function are not subtracted: from 10 on Stirling's formula takes their place, whose
     main terms are subtracted by hand. The gradient, a difference of two digammas, has no such care.
     """
-    x, y = real_pair(xp, betaln, x, y)
+    x, y = real_pair(xp, x, y)
     function = recorded(xp, betaln)
     r = _log_of_beta(xp, x, y) if function is None else function(x, y)
 
@@ -242,7 +243,7 @@ def gammaincc(xp: Namespace, x: Array, y: Array, /) -> OpResult:
 
 
 def _incomplete(xp: Namespace, op: Op, x: Array, y: Array, sign: float) -> OpResult:
-    x, y = real_pair(xp, op, x, y)
+    x, y = real_pair(xp, x, y)
 
     def wrt_x(g: Array) -> NoReturn:
         raise GradientError(

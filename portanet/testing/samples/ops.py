@@ -445,11 +445,13 @@ SAMPLES: Table = {
             for s in reduced(references.std, apart, empty=False, correction=1.0)
             if references.has_several(s)
         ),
+        Sample((apart(3, 4),), {"axis": 0, "correction": 0.5}, references.std),
     ],
     reductions.sum: reduced(np.sum),
     reductions.var: [
         *reduced(references.var, empty=False),
         *(s for s in reduced(references.var, empty=False, correction=1.0) if references.has_several(s)),
+        Sample((normal(3, 4),), {"axis": -1, "correction": 1.5}, references.var),
     ],
 }
 """Ops with a gradient."""
