@@ -6,6 +6,7 @@ from typing import Any
 
 from portanet.errors import OptionError
 from portanet.nn import functional
+from portanet.nn.functional.losses import check_reduction
 from portanet.nn.module import Module
 from portanet.protocols import Array
 from portanet.tensor import Tensor
@@ -17,7 +18,7 @@ class _Loss(Module):
     reduction: str
 
     def __init__(self, reduction: str) -> None:
-        functional.check_reduction(reduction)
+        check_reduction(reduction)
         self.reduction = reduction
 
 

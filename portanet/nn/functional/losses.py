@@ -1,4 +1,4 @@
-"""Layers, activations and losses as functions: of Tensors, and of raw arrays, which record nothing."""
+"""Losses."""
 
 from __future__ import annotations
 
@@ -6,32 +6,19 @@ from typing import Any
 
 from portanet.backend import require_backend_of
 from portanet.errors import DataError, DTypeError, OptionError, ShapeError
-from portanet.functions.elementwise import tanh
 from portanet.functions.manipulation import astype
-from portanet.ops import layers, losses
+from portanet.ops import losses
 from portanet.protocols import Array
 from portanet.tensor import lift, unwrap
 
 __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "check_reduction",
     "cross_entropy",
-    "linear",
-    "log_softmax",
     "mse_loss",
-    "relu",
-    "sigmoid",
-    "softmax",
-    "softplus",
-    "tanh",
 ]
 
-linear = lift(layers.linear)
-relu = lift(layers.relu)
-sigmoid = lift(layers.sigmoid)
-softplus = lift(layers.softplus)
-_softmax = lift(layers.softmax)
-_log_softmax = lift(layers.log_softmax)
 _mse_loss = lift(losses.mse_loss)
 _binary_cross_entropy = lift(losses.binary_cross_entropy)
 _binary_cross_entropy_with_logits = lift(losses.binary_cross_entropy_with_logits)
@@ -39,33 +26,6 @@ _cross_entropy = lift(losses.cross_entropy)
 _soft_cross_entropy = lift(losses.soft_cross_entropy)
 
 _REDUCTIONS = ("none", "mean", "sum")
-
-
-def softmax(input: Array, dim: int) -> Any:
-    """``exp(x) / sum(exp(x))`` along the axis ``dim``; any shape that has it.
-
-    Examples
-    --------
-    >>> pn.nn.functional.softmax(pn.zeros((1, 2)), dim=1)
-    Tensor([[0.5, 0.5]])
-    """
-    _check_axis("softmax", input, dim)
-    return _softmax(input, axis=dim)
-
-
-def log_softmax(input: Array, dim: int) -> Any:
-    """Logarithm of :func:`softmax`, exact where a probability underflows."""
-    _check_axis("log_softmax", input, dim)
-    return _log_softmax(input, axis=dim)
-
-
-def _check_axis(function: str, input: Array, dim: int) -> None:
-    ndim = len(unwrap(input).shape)
-    if not -ndim <= dim < ndim:
-        raise ShapeError(
-            f"dim: {function} got axis {dim} for an input of shape {tuple(input.shape)}. Give a single example as a "
-            "batch of one, x.reshape(1, -1), or pass dim=-1 for the last axis."
-        )
 
 
 def check_reduction(reduction: str) -> None:
