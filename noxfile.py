@@ -110,6 +110,8 @@ def conformance(session: nox.Session) -> None:
                 **ONE_THREAD,
                 "ARRAY_API_TESTS_MODULE": "portanet",
                 "ARRAY_API_TESTS_SKIP_DTYPES": left_out,
+                # Hypothesis would shrink each of PyTorch's sixty failures of one cause for minutes.
+                "ARRAY_API_TESTS_XFAIL_MARK": "skip" if known == "torch" else "xfail",
                 "PORTANET_BACKEND": backend,
             }
             try:

@@ -294,7 +294,7 @@ def installed(tmp_path: Path) -> Path:
 
 def test_the_package_of_the_page_passes(installed: Path) -> None:
     told = run_python("-m", "portanet", "check", "counting", folder=installed)
-    assert re.match(r"backend 'counting': \d{3} checks, 0 failed", told)
+    assert re.match(r"backend 'counting': \d+ checks, 0 failed", told)
     assert "counting" in run_python("-m", "portanet", "info", folder=installed)
 
 

@@ -12,17 +12,18 @@ import portanet as pn
 from portanet.backend import Kernel, backend_named
 from portanet.dtypes import DType
 from portanet.errors import ConformanceError
-from portanet.testing.kernels import CASES, OPS, RULES, check_kernel, check_rule
+from portanet.testing.kernels import OPS, RULES, check_kernel, check_rule
+
+SCATTER = {"getitem", "setitem", "take", "index_add", "take_along_axis"}
 
 
 def test_kernels_agree_with_their_ops(backend: str, rng: Any) -> None:
     record = backend_named(backend)
     stored_only = {"uint16", "uint32", "uint64"} if backend == "torch" else set()
     for name in set(record.kernels) - set(RULES):
-        assert name in CASES, f"kernel {name!r} of {backend!r} has no cases of its own"
         # All cases of other types than float32 would take JAX a minute to compile: over the runs all get all.
         taken = check_kernel(record, name, rng, limit=2)
-        if backend in ("torch", "jax"):
+        if backend in ("torch", "jax") and name in SCATTER:
             # The scatter takes every type that its library computes with.
             for dtype, ran in taken.items():
                 nothing = dtype.name in stored_only or (name == "index_add" and dtype.kind == "bool")

@@ -218,6 +218,22 @@ def test_a_library_need_not_know_sets(rng: Any) -> None:
         np.testing.assert_array_equal(found, sample.expected(operands))
 
 
+# Types that PyTorch hardly computes with
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "uint32", "uint64"])
+def test_unsigned_integers_are_sorted(dtype: str, backend: str, rng: Any) -> None:
+    values = rng.integers(0, 5, size=(2, 6)).astype(dtype)
+    x = pn.asarray(values)
+    for descending in (False, True):
+        found = pn.sort(x, descending=descending).numpy()
+        assert found.dtype == values.dtype
+        np.testing.assert_array_equal(found, np.sort(values)[:, :: -1 if descending else 1])
+        order = pn.argsort(x, descending=descending).numpy()
+        expected = np.argsort(-values.astype("int64") if descending else values, axis=-1, stable=True)
+        np.testing.assert_array_equal(order, expected)
+
+
 # Sets
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from portanet.ops.scatter import Scatter, scatter_kernels
 from portanet.protocols import Array, Namespace, Scalar
+from portanet_jax import windows
 
 __all__ = ["KERNELS"]
 
@@ -76,4 +77,7 @@ def _places(xp: Namespace, length: int, like: Array) -> Array:
     return xp.arange(length, dtype=like.dtype)
 
 
-KERNELS = dict(scatter_kernels(Scatter(add=_add, replace=_replace, read=_read, places=_places, index=_index)))
+KERNELS = {
+    **scatter_kernels(Scatter(add=_add, replace=_replace, read=_read, places=_places, index=_index)),
+    **windows.KERNELS,
+}

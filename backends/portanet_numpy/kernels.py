@@ -19,6 +19,7 @@ from portanet.ops.layers import check_linear
 from portanet.ops.promotion import floating
 from portanet.ops.scatter import Scatter, scatter_kernels
 from portanet.protocols import Array, Namespace, OpResult
+from portanet_numpy import windows
 from portanet_numpy.optimizers import adam, sgd
 
 __all__ = ["KERNELS"]
@@ -213,6 +214,7 @@ def _replace(xp: Namespace, x: Array, key: Any, value: Any) -> Array:
 
 KERNELS: dict[str, Kernel] = {
     **scatter_kernels(Scatter(add=_add_at, replace=_replace)),
+    **windows.KERNELS,
     "linear": Kernel(linear, exact=True),
     "tanh": Kernel(tanh, exact=True),
     "relu": Kernel(relu, dtypes=FLOATS),

@@ -12,6 +12,7 @@ import torch
 
 from portanet.ops.scatter import Scatter, scatter_kernels
 from portanet.protocols import Array, Namespace, Scalar
+from portanet_torch import sorting, windows
 
 __all__ = ["KERNELS"]
 
@@ -105,6 +106,8 @@ def _can_compute(x: Array) -> bool:
     return x.dtype not in (torch.uint16, torch.uint32, torch.uint64)
 
 
-KERNELS = dict(
-    scatter_kernels(Scatter(add=_add, replace=_replace, read=_read, index=_index), accepts=_can_compute)
-)
+KERNELS = {
+    **scatter_kernels(Scatter(add=_add, replace=_replace, read=_read, index=_index), accepts=_can_compute),
+    **sorting.KERNELS,
+    **windows.KERNELS,
+}

@@ -11,10 +11,18 @@ from portanet.nn.module import Module
 from portanet.protocols import Array
 from portanet.tensor import Tensor
 
-__all__ = ["BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "MSELoss"]
+__all__ = ["BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "Loss", "MSELoss"]
 
 
-class _Loss(Module):
+class Loss(Module):
+    """What all losses share: the name of a reduction.
+
+    Parameters
+    ----------
+    reduction : str
+        ``"none"``, ``"mean"`` or ``"sum"``.
+    """
+
     reduction: str
 
     def __init__(self, reduction: str) -> None:
@@ -22,7 +30,7 @@ class _Loss(Module):
         self.reduction = reduction
 
 
-class MSELoss(_Loss):
+class MSELoss(Loss):
     """Squared error, see :func:`portanet.nn.functional.mse_loss`.
 
     Parameters
@@ -39,7 +47,7 @@ class MSELoss(_Loss):
         return functional.mse_loss(input, target, self.reduction)
 
 
-class BCELoss(_Loss):
+class BCELoss(Loss):
     """Cross entropy of probabilities, see :func:`portanet.nn.functional.binary_cross_entropy`.
 
     Parameters
@@ -61,7 +69,7 @@ class BCELoss(_Loss):
         return functional.binary_cross_entropy(input, target, self.weight, reduction=self.reduction)
 
 
-class BCEWithLogitsLoss(_Loss):
+class BCEWithLogitsLoss(Loss):
     """Cross entropy of logits, see :func:`portanet.nn.functional.binary_cross_entropy_with_logits`.
 
     Parameters
@@ -91,7 +99,7 @@ class BCEWithLogitsLoss(_Loss):
         )
 
 
-class CrossEntropyLoss(_Loss):
+class CrossEntropyLoss(Loss):
     """Cross entropy of logits and classes, see :func:`portanet.nn.functional.cross_entropy`.
 
     Parameters

@@ -13,135 +13,28 @@ from copy import deepcopy
 from numbers import Real
 from typing import Any, ClassVar, TypeVar
 
-from portanet.backend import Backend, backend_of
+from portanet.backend import backend_of
 from portanet.checks import check_number
 from portanet.conversion import require_known
 from portanet.errors import DTypeError, OptionError, ShapeError, StateDictError
 from portanet.graph import enable_grad
 from portanet.nn.parameter import UninitializedParameter
-from portanet.protocols import Array
+from portanet.optim.bucket import Bucket, Rule
 from portanet.tensor import Tensor, as_native, wrap
 
 __all__ = ["Optimizer"]
 
 Self = TypeVar("Self", bound="Optimizer")
-Rule = Callable[..., tuple[Array, tuple[Array, ...]]]
 SMALL = 16_384
 """Parameters of up to this many elements share a flat buffer."""
-
-
-class _Bucket:
-    """Parameters that are updated together.
-
-    They are of one group, place and data type, and have the same number of steps behind them.
-    Its arrays are its own: they are copied once, so that writing into them changes nobody else's data.
-    """
-
-    def __init__(self, tensors: list[Tensor], states: list[dict[str, Any]], slots: Sequence[str]) -> None:
-        self.tensors = tensors
-        self.states = states
-        self.slots = slots
-        self.step: int = states[0]["step"]
-        self.backend: Backend = require_known(tensors[0]._data)
-        self.xp = self.backend.namespace
-        small = [i for i, tensor in enumerate(tensors) if tensor.size <= SMALL]
-        self.packed = small if self.backend.writable and len(small) > 1 else []
-        self.alone = [i for i in range(len(tensors)) if i not in set(self.packed)]
-        whole: list[Array] = []
-        whole_states: list[list[Array]] = [[] for _ in slots]
-        if self.packed:
-            self._pack(whole, whole_states)
-        if self.backend.writable:
-            self._take_over()
-        for i in self.alone:
-            whole.append(tensors[i]._data)
-            for slot, kept in zip(slots, whole_states, strict=True):
-                kept.append(states[i][slot])
-        self.parameters = self.backend.pieces(whole)
-        columns = [self.backend.pieces(kept) for kept in whole_states]
-        self.parameter_states = list(zip(*columns, strict=True)) if columns else [()] * len(self.parameters)
-        self.arrays = [tensor._data for tensor in tensors]
-        self.versions = [tensor._version for tensor in tensors if tensor._version is not None]
-
-    def _pack(self, whole: list[Array], whole_states: list[list[Array]]) -> None:
-        """Move the small parameters and their state into flat buffers, of which they become views."""
-        xp = self.xp
-        members = [self.tensors[i] for i in self.packed]
-        flat = xp.concat([member._data for member in members], axis=None)
-        flat_state = [
-            xp.concat([self.states[i][slot] for i in self.packed], axis=None) for slot in self.slots
-        ]
-        start = 0
-        for i, member in zip(self.packed, members, strict=True):
-            end = start + member.size
-            shape = member.shape
-            member._data = xp.reshape(flat[start:end], shape)
-            for slot, buffer in zip(self.slots, flat_state, strict=True):
-                self.states[i][slot] = xp.reshape(buffer[start:end], shape)
-            start = end
-        whole.append(flat)
-        for kept, buffer in zip(whole_states, flat_state, strict=True):
-            kept.append(buffer)
-
-    def _take_over(self) -> None:
-        """Move the large parameters and their state into arrays that are nobody else's."""
-        copies = self.backend.own_copies([self.tensors[i]._data for i in self.alone])
-        for i, array in zip(self.alone, copies, strict=True):
-            self.tensors[i]._data = array
-        for slot in self.slots:
-            copies = self.backend.own_copies([self.states[i][slot] for i in self.alone])
-            for i, array in zip(self.alone, copies, strict=True):
-                self.states[i][slot] = array
-
-    def gradients(self) -> list[Array] | None:
-        """The gradients, cut as the arrays are; None if a parameter has none, or was given another array."""
-        found = []
-        for tensor, array in zip(self.tensors, self.arrays, strict=True):
-            gradient = tensor._grad
-            if gradient is None or tensor._data is not array:
-                return None
-            found.append(gradient._data)
-        if self.packed:
-            if not self.alone:
-                found = [self.xp.concat(found, axis=None)]
-            else:
-                together = self.xp.concat([found[i] for i in self.packed], axis=None)
-                found = [together, *[found[i] for i in self.alone]]
-        return self.backend.pieces(found)
-
-    def update(self, rule: Rule, gradients: list[Array], options: Mapping[str, Any]) -> None:
-        """Run the rule once over everything, and let the tensors know that they were written to."""
-        self.step += 1
-        kernel = self.backend.kernels.get(rule.__name__)
-        if kernel is not None:
-            kernel.function(
-                self.xp, self.parameters, gradients, self.parameter_states, step=self.step, **options
-            )
-        else:
-            for place, gradient in enumerate(gradients):
-                parameter, state = self.parameters[place], self.parameter_states[place]
-                self._store(place, *rule(self.xp, parameter, gradient, state, step=self.step, **options))
-        for version in self.versions:
-            version.count += 1
-
-    def _store(self, place: int, parameter: Array, state: tuple[Array, ...]) -> None:
-        """Keep what a rule returned: in the arrays themselves where the library lets us write."""
-        if self.backend.writable:
-            self.parameters[place][...] = parameter
-            for kept, new in zip(self.parameter_states[place], state, strict=True):
-                kept[...] = new
-            return
-        i = self.alone[place]
-        self.tensors[i]._data = self.arrays[i] = self.parameters[place] = parameter
-        self.states[i].update(zip(self.slots, state, strict=True))
-        self.parameter_states[place] = state
 
 
 class Optimizer:
     """Changes parameters by their gradients; the base class of all optimizers.
 
     A subclass sets :attr:`rule`, says in :meth:`state_slots` which arrays the rule keeps for each parameter,
-    and gives its options to ``__init__``.
+    and gives its options to ``__init__``. A rule that keeps numbers on the host as well, or whose arrays have
+    other shapes than their parameter or do not begin as zeros, says so in the methods beside that one.
 
     Parameters
     ----------
@@ -157,6 +50,8 @@ class Optimizer:
     """
 
     rule: ClassVar[Rule]
+    elementwise: ClassVar[bool] = True
+    """Whether the rule may be handed any part of a parameter, or many at once; if not, it sees each one whole."""
     takes_complex: ClassVar[bool] = False
     """Whether the rule is right for complex parameters: one that squares gradients is not."""
     step_if_not_saved: ClassVar[int | None] = None
@@ -166,7 +61,7 @@ class Optimizer:
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []
         self._states: dict[int, dict[str, Any]] = {}
-        self._buckets: dict[int, list[_Bucket]] = {}
+        self._buckets: dict[int, list[Bucket]] = {}
         self._members: dict[int, list[int]] = {}  # the parameters of each group when its buckets were made
         self._options: dict[int, tuple[Any, ...]] = {}
         if isinstance(params, Tensor):
@@ -189,6 +84,24 @@ class Optimizer:
     def state_slots(self, options: Mapping[str, Any]) -> tuple[str, ...]:
         """Names of the arrays that the rule keeps for each parameter, under PyTorch's names."""
         return ()
+
+    def state_shape(self, slot: str, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+        """The shape of a state array of a parameter of this shape; None if such a parameter has none."""
+        return shape
+
+    def first_value(self, slot: str, options: Mapping[str, Any]) -> float:
+        """What a state array is filled with before the first step."""
+        return 0.0
+
+    def state_numbers(self, options: Mapping[str, Any]) -> dict[str, float]:
+        """Numbers on the host that the rule keeps for each parameter beside the step count, as they are at first."""
+        return {}
+
+    def next_numbers(
+        self, step: int, numbers: Mapping[str, float], options: Mapping[str, Any]
+    ) -> dict[str, float]:
+        """The numbers of :meth:`state_numbers` after a step; the rule of that step gets the ones before it."""
+        return dict(numbers)
 
     def rule_options(self, group: Mapping[str, Any]) -> dict[str, Any]:
         """The rule's keyword arguments for a group."""
@@ -264,7 +177,7 @@ class Optimizer:
         for index, group in enumerate(self.param_groups):
             options, slots = self._options_of(index, group)
             buckets = self._buckets.get(index, ())
-            gradients = [bucket.gradients() if bucket.slots == slots else None for bucket in buckets]
+            gradients = [bucket.gradients() if bucket.group_slots == slots else None for bucket in buckets]
             covered = sum([len(bucket.tensors) for bucket in buckets])
             if (
                 None in gradients
@@ -275,6 +188,8 @@ class Optimizer:
                 gradients = [bucket.gradients() for bucket in buckets]
             for bucket, found in zip(buckets, gradients, strict=True):
                 bucket.update(rule, found, options)  # type: ignore[arg-type]
+                if bucket.numbers:
+                    bucket.numbers = self.next_numbers(bucket.step, bucket.numbers, options)
         return loss
 
     def _options_of(self, index: int, group: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -287,31 +202,53 @@ class Optimizer:
             self._options[index] = known
         return known[2], known[3]
 
-    def _gather(self, index: int, group: Mapping[str, Any], slots: tuple[str, ...]) -> list[_Bucket]:
+    def _gather(self, index: int, group: Mapping[str, Any], slots: tuple[str, ...]) -> list[Bucket]:
         """Make the buckets of a group anew, from the parameters that have a gradient."""
         self._write_back_steps(self._buckets.pop(index, []))
         self._members[index] = [*map(id, group["params"])]
         current = {id(tensor) for other in self.param_groups for tensor in other["params"]}
         self._states = {key: state for key, state in self._states.items() if key in current}
+        numbers = self.state_numbers(group)
         together: dict[Any, list[Tensor]] = {}
         for tensor in group["params"]:
             if tensor._grad is not None:
-                state = self._state_of(tensor, slots)
-                together.setdefault((tensor.device, tensor.dtype, state["step"]), []).append(tensor)
+                state = self._state_of(tensor, group)
+                counts = [state[name] for name in ("step", *numbers)]
+                own_slots = self._slots_of(tensor, slots)
+                together.setdefault((tensor.device, tensor.dtype, own_slots, *counts), []).append(tensor)
         self._buckets[index] = [
-            _Bucket(members, [self._states[id(member)] for member in members], slots)
-            for members in together.values()
+            Bucket(
+                members,
+                [self._states[id(member)] for member in members],
+                key[2],
+                slots,
+                numbers,
+                self.elementwise,
+                SMALL,
+            )
+            for key, members in together.items()
         ]
         return self._buckets[index]
 
-    def _state_of(self, tensor: Tensor, slots: Sequence[str]) -> dict[str, Any]:
+    def _slots_of(self, tensor: Tensor, slots: Sequence[str]) -> tuple[str, ...]:
+        """Those of a group's slots that this parameter has."""
+        return tuple(slot for slot in slots if self.state_shape(slot, tensor.shape) is not None)
+
+    def _state_of(self, tensor: Tensor, group: Mapping[str, Any]) -> dict[str, Any]:
         state = self._states.setdefault(id(tensor), {"step": 0})
+        for name, value in self.state_numbers(group).items():
+            state.setdefault(name, value)
         data = tensor._data
         backend = require_known(data)
-        for slot in slots:
+        for slot in self._slots_of(tensor, self.state_slots(group)):
             kept = state.get(slot)
             if kept is None:
-                state[slot] = backend.namespace.zeros_like(data)
+                state[slot] = backend.namespace.full(
+                    self.state_shape(slot, tensor.shape),
+                    float(self.first_value(slot, group)),
+                    dtype=data.dtype,
+                    device=backend.native_device(tensor.device),
+                )
             elif (
                 type(kept) is not type(data)
                 or backend.device_of(kept) != tensor.device
@@ -320,11 +257,11 @@ class Optimizer:
                 state[slot] = as_native(wrap(kept), tensor.dtype, tensor.device, None)
         return state
 
-    def _write_back_steps(self, buckets: Iterable[_Bucket]) -> None:
-        """Give the parameters' states the step counts, which buckets keep once for all of theirs."""
+    def _write_back_steps(self, buckets: Iterable[Bucket]) -> None:
+        """Give the parameters' states the step counts and numbers, which buckets keep once for all of theirs."""
         for bucket in buckets:
             for state in bucket.states:
-                state["step"] = bucket.step
+                state.update(bucket.numbers, step=bucket.step)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything needed to go on later: step counts and state arrays by parameter number, and the groups' options.
@@ -346,7 +283,7 @@ class Optimizer:
             )
         states = {
             number: {
-                name: value if name == "step" else wrap(value).clone()
+                name: value if type(value) in _PLAIN_TYPES else wrap(value).clone()
                 for name, value in self._states[key].items()
             }
             for key, number in numbers.items()
@@ -392,17 +329,20 @@ class Optimizer:
             options = {k: v for k, v in saved.items() if k in self.defaults or k in _NOT_FOR_THE_RULE}
             self.check_options({**group, **options})
             slots = self.state_slots({**group, **options})
+            numbers = self.state_numbers({**group, **options})
             new_groups.append(options)
             for tensor, number in zip(group["params"], saved["params"], strict=True):
                 entry = saved_states.get(number, saved_states.get(str(number)))
                 if entry is not None:
-                    loaded[id(tensor)] = self._read_state(tensor, number, entry, slots)
+                    loaded[id(tensor)] = self._read_state(tensor, number, entry, slots, numbers)
         self._buckets.clear()
         self._states = loaded
         for group, options in zip(self.param_groups, new_groups, strict=True):
             group.update(options)
 
-    def _read_state(self, tensor: Tensor, number: int, entry: Any, slots: Sequence[str]) -> dict[str, Any]:
+    def _read_state(
+        self, tensor: Tensor, number: int, entry: Any, slots: Sequence[str], numbers: Iterable[str]
+    ) -> dict[str, Any]:
         """The state of one parameter, from a state dict.
 
         Raises
@@ -413,7 +353,8 @@ class Optimizer:
         kept = {name: value for name, value in dict(entry).items() if value is not None}
         if self.step_if_not_saved is not None:
             kept.setdefault("step", self.step_if_not_saved)
-        missing = [slot for slot in ("step", *slots) if slot not in kept]
+        slots = self._slots_of(tensor, slots)
+        missing = [slot for slot in ("step", *numbers, *slots) if slot not in kept]
         if missing:
             raise StateDictError(
                 f"state_dict: parameter {number} has no {', '.join(missing)}; it was saved by another kind of "
@@ -425,16 +366,23 @@ class Optimizer:
             raise StateDictError(
                 f"state_dict: step of parameter {number}: expected a whole number, got {kept['step']!r}."
             ) from None
+        for name in numbers:
+            try:
+                state[name] = float(kept[name])
+            except (TypeError, ValueError):
+                raise StateDictError(
+                    f"state_dict: {name} of parameter {number}: expected a number, got {kept[name]!r}."
+                ) from None
         for slot in slots:
-            value = kept[slot]
+            value, shape = kept[slot], self.state_shape(slot, tensor.shape)
             if not isinstance(value, Tensor) and backend_of(value) is None:
                 raise StateDictError(
                     f"state_dict: {slot} of parameter {number}: expected an array, got {type(value).__name__}."
                 )
-            if tuple(value.shape) != tensor.shape:
+            if tuple(value.shape) != shape:
                 raise StateDictError(
                     f"state_dict: {slot} of parameter {number} has shape {tuple(value.shape)}, expected "
-                    f"{tensor.shape}. It was saved with another model."
+                    f"{shape}. It was saved with another model."
                 )
             state[slot] = as_native(value, tensor.dtype, tensor.device, True)
         return state
@@ -462,7 +410,8 @@ class Optimizer:
         return f"{type(self).__name__} (\n" + "\n\n".join(lines) + "\n)"
 
 
-_NOT_FOR_THE_RULE = ("initial_lr", "name")
+_NOT_FOR_THE_RULE = ("initial_lr", "max_lr", "min_lr", "swa_lr", "base_momentum", "max_momentum", "name")
+"""What schedules keep in a group, and what a user may call it."""
 _PLAIN_TYPES = frozenset((float, int, bool))
 
 

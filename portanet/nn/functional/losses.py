@@ -6,7 +6,16 @@ from typing import Any
 
 from portanet.backend import require_backend_of
 from portanet.errors import DataError, DTypeError, OptionError, ShapeError
-from portanet.functions.manipulation import astype
+from portanet.functions.reductions import sum as sum_of
+from portanet.nn.functional.loss_arguments import (
+    admitted,
+    check_class_weights,
+    check_classes,
+    like_input,
+    same_shape,
+    widened,
+)
+from portanet.nn.functional.reduction import check_reduction, quotient, reduce
 from portanet.ops import losses
 from portanet.protocols import Array
 from portanet.tensor import lift, unwrap
@@ -25,16 +34,8 @@ _binary_cross_entropy_with_logits = lift(losses.binary_cross_entropy_with_logits
 _cross_entropy = lift(losses.cross_entropy)
 _soft_cross_entropy = lift(losses.soft_cross_entropy)
 
-_REDUCTIONS = ("none", "mean", "sum")
 
-
-def check_reduction(reduction: str) -> None:
-    """Raise unless ``reduction`` is none, mean or sum."""
-    if reduction not in _REDUCTIONS:
-        raise OptionError(f"reduction: expected 'none', 'mean' or 'sum', got {reduction!r}.")
-
-
-def mse_loss(input: Array, target: Array, reduction: str = "mean") -> Any:
+def mse_loss(input: Array, target: Array, reduction: str = "mean", weight: Array | None = None) -> Any:
     """Squared error ``(input - target) ** 2``.
 
     Parameters
@@ -43,6 +44,8 @@ def mse_loss(input: Array, target: Array, reduction: str = "mean") -> Any:
         The same shape and floating-point type.
     reduction : str
         ``"none"``: each element's loss; ``"mean"`` or ``"sum"`` of them.
+    weight : Array, optional
+        A factor for each element, of the input's shape. The mean is then the weighted one, divided by their sum.
 
     Examples
     --------
@@ -50,7 +53,13 @@ def mse_loss(input: Array, target: Array, reduction: str = "mean") -> Any:
     5.0
     """
     check_reduction(reduction)
-    return _mse_loss(input, target, reduction=reduction)
+    if weight is None:
+        return _mse_loss(input, target, reduction=reduction)
+    input, target, weight = admitted("mse_loss", input=input, target=target, weight=weight)
+    same_shape("mse_loss", input, weight, "weight")
+    like_input("mse_loss", input, weight, "weight")
+    losses = _mse_loss(input, target, reduction="none") * weight
+    return quotient(sum_of(losses), sum_of(weight)) if reduction == "mean" else reduce(losses, reduction)
 
 
 def binary_cross_entropy(
@@ -168,7 +177,7 @@ def cross_entropy(
     axis = 1 if len(x.shape) > 1 else 0
     classes = x.shape[axis]
     if weight is not None:
-        _check_class_weights(unwrap(weight), x, classes)
+        check_class_weights(weight, x, classes)
     dtype = other.dtype_of(t)
     if dtype.is_floating and tuple(t.shape) == tuple(x.shape):
         return _soft_cross_entropy(
@@ -191,14 +200,8 @@ def cross_entropy(
             f"target: for an input of shape {tuple(x.shape)} cross_entropy expects class indices of shape {expected}, "
             f"got {tuple(t.shape)}.{hint}"
         )
-    if dtype.name not in (
-        "int32",
-        "int64",
-    ):  # narrower ones cannot count many classes, unsigned ones not below 0
-        target = astype(target, other.namespace.int64)
-        t = unwrap(target)
-    if other.readable(t):
-        _check_classes(other.namespace, t, classes, ignore_index)
+    target = widened(target)
+    check_classes(target, classes, ignore_index)
     return _cross_entropy(
         input,
         target,
@@ -208,31 +211,3 @@ def cross_entropy(
         label_smoothing=label_smoothing,
         reduction=reduction,
     )
-
-
-def _check_class_weights(weight: Any, x: Array, classes: int) -> None:
-    backend = require_backend_of(weight, "weight")
-    if tuple(weight.shape) != (classes,):
-        raise ShapeError(
-            f"weight: expected one factor per class, shape ({classes},), got {tuple(weight.shape)}."
-        )
-    if backend is require_backend_of(x, "input") and weight.dtype != x.dtype:
-        raise DTypeError(
-            f"weight: expected the input's data type {x.dtype}, got {weight.dtype}. "
-            "Convert it with portanet.astype(weight, input.dtype)."
-        )
-
-
-def _check_classes(xp: Any, target: Array, classes: int, ignore_index: int) -> None:
-    if 0 in target.shape:
-        return
-    lowest, highest = int(xp.min(target)), int(xp.max(target))
-    if lowest >= 0 and highest < classes:
-        return
-    wrong = ((target < 0) | (target >= classes)) & (target != ignore_index)
-    if bool(xp.any(wrong)):
-        found = target[wrong]
-        raise DataError(
-            f"target: class indices must be from 0 to {classes - 1}, as the input has {classes} classes; "
-            f"got {int(found[0])} ({int(found.shape[0])} out of range). ignore_index is {ignore_index}."
-        )

@@ -6,17 +6,29 @@ A table for each chapter of the standard. What has no samples here fails a test.
 
 from __future__ import annotations
 
-from portanet.testing.samples import fourier, linear_algebra, ops, sorting, special
+from portanet.testing.samples import (
+    activations,
+    fourier,
+    linear_algebra,
+    losses,
+    ops,
+    sorting,
+    special,
+    windows,
+)
 from portanet.testing.samples.drawing import Sample, Table
 
 __all__ = ["COMPOSED", "DIFFERENTIABLE", "EVERY_SAMPLE", "SAMPLES", "WITHOUT_GRADIENT", "Sample"]
 
 SAMPLES: Table = {
     **ops.SAMPLES,
+    **activations.SAMPLES,
     **fourier.SAMPLES,
     **linear_algebra.SAMPLES,
+    **losses.SAMPLES,
     **sorting.SAMPLES,
     **special.SAMPLES,
+    **windows.SAMPLES,
 }
 """Ops with a gradient."""
 
