@@ -84,7 +84,10 @@ def test_every_op_has_samples() -> None:
     assert all(EVERY_SAMPLE.values())
 
 
-OF_NETWORKS = {"activations", "convolution", "ctc", "layers", "losses", "padding", "windows"}
+OF_NETWORKS = {
+    *("activations", "convolution", "ctc", "layers", "losses", "normalization", "padding", "recurrent"),
+    "windows",
+}
 """Chapters whose functions stand in ``portanet.nn.functional``."""
 OFFERED_AS = {
     "convolution": "conv2d",
@@ -92,6 +95,8 @@ OFFERED_AS = {
     "convolution_weight": "conv2d",  # its gradient
     "label_scores": "ctc_loss",
     "max_pool": "max_pool2d",
+    "normalize": "layer_norm",
+    "normalize_with_statistics": "batch_norm",
     "soft_cross_entropy": "cross_entropy",
     "sum_pool": "avg_pool2d",
     "windows": "unfold",

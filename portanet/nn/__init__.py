@@ -17,6 +17,7 @@ from portanet.nn.activation import (
     Tanhshrink,
 )
 from portanet.nn.adaptive_softmax import AdaptiveLogSoftmaxWithLoss
+from portanet.nn.attention import KeyValueCache, MultiheadAttention
 from portanet.nn.classification_losses import CTCLoss, LinearCrossEntropyLoss, NLLLoss
 from portanet.nn.containers import ModuleDict, ModuleList, Sequential
 from portanet.nn.convolution import (
@@ -34,6 +35,8 @@ from portanet.nn.convolution import (
     LazyConvTranspose3d,
 )
 from portanet.nn.distances import CosineSimilarity, PairwiseDistance
+from portanet.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
+from portanet.nn.embedding import Embedding, EmbeddingBag
 from portanet.nn.gates import GELU, GLU, Mish, SiLU
 from portanet.nn.linear import Bilinear, Identity, LazyLinear, Linear
 from portanet.nn.losses import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
@@ -49,6 +52,24 @@ from portanet.nn.margin_losses import (
     TripletMarginWithDistanceLoss,
 )
 from portanet.nn.module import Module, UnmatchedKeys
+from portanet.nn.normalization import (
+    BatchNorm1d,
+    BatchNorm2d,
+    BatchNorm3d,
+    GroupNorm,
+    InstanceNorm1d,
+    InstanceNorm2d,
+    InstanceNorm3d,
+    LayerNorm,
+    LazyBatchNorm1d,
+    LazyBatchNorm2d,
+    LazyBatchNorm3d,
+    LazyInstanceNorm1d,
+    LazyInstanceNorm2d,
+    LazyInstanceNorm3d,
+    LocalResponseNorm,
+    RMSNorm,
+)
 from portanet.nn.padding import (
     CircularPad1d,
     CircularPad2d,
@@ -87,6 +108,7 @@ from portanet.nn.pooling import (
     MaxPool3d,
     Unfold,
 )
+from portanet.nn.positions import RotaryEmbedding, SinusoidalPositions
 from portanet.nn.rectifiers import (
     CELU,
     ELU,
@@ -102,6 +124,8 @@ from portanet.nn.rectifiers import (
     Softshrink,
     Threshold,
 )
+from portanet.nn.recurrent import GRU, LSTM, RNN
+from portanet.nn.recurrent_cells import GRUCell, LSTMCell, RNNCell
 from portanet.nn.regression_losses import (
     GaussianNLLLoss,
     HuberLoss,
@@ -111,6 +135,13 @@ from portanet.nn.regression_losses import (
     SmoothL1Loss,
 )
 from portanet.nn.shape import ChannelShuffle, Flatten, PixelShuffle, PixelUnshuffle, Unflatten
+from portanet.nn.transformer import (
+    Transformer,
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
+)
 
 __all__ = [
     "AdaptiveAvgPool1d",
@@ -120,11 +151,15 @@ __all__ = [
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
     "AdaptiveMaxPool3d",
+    "AlphaDropout",
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
     "BCELoss",
     "BCEWithLogitsLoss",
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "BatchNorm3d",
     "Bilinear",
     "CELU",
     "CTCLoss",
@@ -144,12 +179,22 @@ __all__ = [
     "CosineEmbeddingLoss",
     "CosineSimilarity",
     "CrossEntropyLoss",
+    "Dropout",
+    "Dropout1d",
+    "Dropout2d",
+    "Dropout3d",
     "ELU",
+    "Embedding",
+    "EmbeddingBag",
+    "FeatureAlphaDropout",
     "Flatten",
     "Fold",
     "GELU",
     "GLU",
+    "GRU",
+    "GRUCell",
     "GaussianNLLLoss",
+    "GroupNorm",
     "Hardshrink",
     "Hardsigmoid",
     "Hardswish",
@@ -157,21 +202,35 @@ __all__ = [
     "HingeEmbeddingLoss",
     "HuberLoss",
     "Identity",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "InstanceNorm3d",
     "KLDivLoss",
+    "KeyValueCache",
     "L1Loss",
     "LPPool1d",
     "LPPool2d",
     "LPPool3d",
+    "LSTM",
+    "LSTMCell",
+    "LayerNorm",
+    "LazyBatchNorm1d",
+    "LazyBatchNorm2d",
+    "LazyBatchNorm3d",
     "LazyConv1d",
     "LazyConv2d",
     "LazyConv3d",
     "LazyConvTranspose1d",
     "LazyConvTranspose2d",
     "LazyConvTranspose3d",
+    "LazyInstanceNorm1d",
+    "LazyInstanceNorm2d",
+    "LazyInstanceNorm3d",
     "LazyLinear",
     "LeakyReLU",
     "Linear",
     "LinearCrossEntropyLoss",
+    "LocalResponseNorm",
     "LogSigmoid",
     "LogSoftmax",
     "MSELoss",
@@ -186,6 +245,7 @@ __all__ = [
     "MultiLabelMarginLoss",
     "MultiLabelSoftMarginLoss",
     "MultiMarginLoss",
+    "MultiheadAttention",
     "NLLLoss",
     "PReLU",
     "PairwiseDistance",
@@ -195,6 +255,9 @@ __all__ = [
     "PixelShuffle",
     "PixelUnshuffle",
     "PoissonNLLLoss",
+    "RMSNorm",
+    "RNN",
+    "RNNCell",
     "RReLU",
     "ReLU",
     "ReLU6",
@@ -204,10 +267,12 @@ __all__ = [
     "ReplicationPad1d",
     "ReplicationPad2d",
     "ReplicationPad3d",
+    "RotaryEmbedding",
     "SELU",
     "Sequential",
     "SiLU",
     "Sigmoid",
+    "SinusoidalPositions",
     "SmoothL1Loss",
     "SoftMarginLoss",
     "Softmax",
@@ -219,6 +284,11 @@ __all__ = [
     "Tanh",
     "Tanhshrink",
     "Threshold",
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "TripletMarginLoss",
     "TripletMarginWithDistanceLoss",
     "Unflatten",

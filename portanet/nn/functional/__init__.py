@@ -15,6 +15,7 @@ from portanet.nn.functional.activation import (
     tanh,
     tanhshrink,
 )
+from portanet.nn.functional.attention import scaled_dot_product_attention
 from portanet.nn.functional.classification_losses import linear_cross_entropy, nll_loss
 from portanet.nn.functional.convolution import (
     conv1d,
@@ -26,6 +27,15 @@ from portanet.nn.functional.convolution import (
 )
 from portanet.nn.functional.ctc import ctc_loss
 from portanet.nn.functional.distances import cosine_similarity, normalize, pairwise_distance
+from portanet.nn.functional.dropout import (
+    alpha_dropout,
+    dropout,
+    dropout1d,
+    dropout2d,
+    dropout3d,
+    feature_alpha_dropout,
+)
+from portanet.nn.functional.embedding import embedding, embedding_bag, one_hot
 from portanet.nn.functional.embedding_losses import (
     cosine_embedding_loss,
     triplet_margin_loss,
@@ -46,6 +56,14 @@ from portanet.nn.functional.margin_losses import (
     multilabel_margin_loss,
     multilabel_soft_margin_loss,
     soft_margin_loss,
+)
+from portanet.nn.functional.normalization import (
+    batch_norm,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    local_response_norm,
+    rms_norm,
 )
 from portanet.nn.functional.padding import pad
 from portanet.nn.functional.pooling import (
@@ -82,6 +100,15 @@ from portanet.nn.functional.rectifiers import (
     softshrink,
     threshold,
 )
+from portanet.nn.functional.recurrent import (
+    gru_cell,
+    gru_states,
+    lstm_cell,
+    lstm_states,
+    rnn_relu_cell,
+    rnn_states,
+    rnn_tanh_cell,
+)
 from portanet.nn.functional.regression_losses import (
     gaussian_nll_loss,
     huber_loss,
@@ -99,9 +126,11 @@ __all__ = [
     "adaptive_max_pool1d",
     "adaptive_max_pool2d",
     "adaptive_max_pool3d",
+    "alpha_dropout",
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
+    "batch_norm",
     "bilinear",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
@@ -117,11 +146,21 @@ __all__ = [
     "cosine_similarity",
     "cross_entropy",
     "ctc_loss",
+    "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
     "elu",
+    "embedding",
+    "embedding_bag",
+    "feature_alpha_dropout",
     "fold",
     "gaussian_nll_loss",
     "gelu",
     "glu",
+    "group_norm",
+    "gru_cell",
+    "gru_states",
     "gumbel_softmax",
     "hardshrink",
     "hardsigmoid",
@@ -129,16 +168,21 @@ __all__ = [
     "hardtanh",
     "hinge_embedding_loss",
     "huber_loss",
+    "instance_norm",
     "kl_div",
     "l1_loss",
+    "layer_norm",
     "leaky_relu",
     "linear",
     "linear_cross_entropy",
+    "local_response_norm",
     "log_softmax",
     "logsigmoid",
     "lp_pool1d",
     "lp_pool2d",
     "lp_pool3d",
+    "lstm_cell",
+    "lstm_states",
     "margin_ranking_loss",
     "max_pool1d",
     "max_pool2d",
@@ -150,6 +194,7 @@ __all__ = [
     "multilabel_soft_margin_loss",
     "nll_loss",
     "normalize",
+    "one_hot",
     "pad",
     "pairwise_distance",
     "pixel_shuffle",
@@ -158,7 +203,12 @@ __all__ = [
     "prelu",
     "relu",
     "relu6",
+    "rms_norm",
+    "rnn_relu_cell",
+    "rnn_states",
+    "rnn_tanh_cell",
     "rrelu",
+    "scaled_dot_product_attention",
     "selu",
     "sigmoid",
     "silu",

@@ -11,7 +11,9 @@ from portanet.testing.samples import (
     fourier,
     linear_algebra,
     losses,
+    normalization,
     ops,
+    recurrent,
     sorting,
     special,
     windows,
@@ -23,6 +25,8 @@ __all__ = ["COMPOSED", "DIFFERENTIABLE", "EVERY_SAMPLE", "SAMPLES", "WITHOUT_GRA
 SAMPLES: Table = {
     **ops.SAMPLES,
     **activations.SAMPLES,
+    **normalization.SAMPLES,
+    **recurrent.SAMPLES,
     **fourier.SAMPLES,
     **linear_algebra.SAMPLES,
     **losses.SAMPLES,
