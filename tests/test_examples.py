@@ -33,6 +33,7 @@ class Example(NamedTuple):
 
 SCRIPTS = {
     "autograd_tour": Example(40, {"derivatives.png", "walk.png"}),
+    "cnn_digits": Example(1, {"loss.png", "misread.png", "confusion.png", "kernels.png"}),
     "digits": Example(3, {"loss.png", "misread.png", "confusion.png"}),
     "dots": Example(5, {"loss.png", "points.png", "regions.png", "regions-test.png"}),
     "network": Example(2, {"probabilities.png"}),
@@ -85,6 +86,7 @@ def run_main(name: str, *options: str) -> list[float]:
         result = module.main(options)
         return {
             "autograd_tour": lambda: result["losses"],
+            "cnn_digits": lambda: result["losses"],
             "digits": lambda: result["losses"],
             "network": lambda: np.ravel(result["batch"]).tolist(),
             "two_layer_net": lambda: np.ravel(list(result.values())).tolist(),
@@ -216,6 +218,11 @@ def test_digits_are_read_as_promised(tmp_path: Path) -> None:
     assert confusion.sum() == 360
     assert np.trace(confusion) / 360 == pytest.approx(result["accuracy"])
     assert (confusion.sum(axis=1) >= 34).all(), "each digit has its share of the held-out part"
+
+
+def test_a_convolutional_network_reads_digits_as_promised(tmp_path: Path) -> None:
+    result = load("cnn_digits").main(["--backend", "numpy", "--output", str(tmp_path)])
+    assert result["accuracy"] >= 0.985
 
 
 def test_digits_are_held_out() -> None:

@@ -19,7 +19,7 @@ from portanet.ops.layers import check_linear
 from portanet.ops.promotion import floating
 from portanet.ops.scatter import Scatter, scatter_kernels
 from portanet.protocols import Array, Namespace, OpResult
-from portanet_numpy import windows
+from portanet_numpy import normalization, windows
 from portanet_numpy.optimizers import adam, sgd
 
 __all__ = ["KERNELS"]
@@ -199,11 +199,26 @@ def _plain_cross_entropy(
 
 def _add_at(whole: Array, key: Any, values: Array) -> Array:
     parts = key if isinstance(key, tuple) else (key,)
-    if any(isinstance(part, np.ndarray) and part.dtype != np.bool_ for part in parts):
-        np.add.at(whole, key, values)  # the only one that counts duplicates
-    else:
+    if not any(isinstance(part, np.ndarray) and part.dtype != np.bool_ for part in parts):
         whole[key] += values
+    elif len(parts) == 1 and parts[0].ndim == 1 and whole.ndim > 1 and len(parts[0]):
+        _add_rows(whole, parts[0], values)
+    else:
+        np.add.at(whole, key, values)  # the only one that counts duplicates
     return whole
+
+
+def _add_rows(whole: Array, indices: Array, values: Array) -> None:
+    """Add rows, those of one place summed up first: ``np.add.at`` goes element by element."""
+    if indices.min() < -len(whole) or indices.max() >= len(whole):
+        raise IndexError(f"an index is out of bounds for axis 0 with size {len(whole)}")
+    places = indices % len(whole)
+    order = places.argsort(kind="stable")
+    ordered = places[order]
+    starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
+    whole[ordered[starts]] += np.add.reduceat(
+        np.broadcast_to(values, (len(order), *whole.shape[1:]))[order], starts
+    )
 
 
 def _replace(xp: Namespace, x: Array, key: Any, value: Any) -> Array:
@@ -214,6 +229,7 @@ def _replace(xp: Namespace, x: Array, key: Any, value: Any) -> Array:
 
 KERNELS: dict[str, Kernel] = {
     **scatter_kernels(Scatter(add=_add_at, replace=_replace)),
+    **normalization.KERNELS,
     **windows.KERNELS,
     "linear": Kernel(linear, exact=True),
     "tanh": Kernel(tanh, exact=True),

@@ -1,33 +1,42 @@
-"""Optimizers and learning-rate schedules, with PyTorch's names and options."""
+"""Optimizers and learning-rate schedules, with PyTorch's names and options.
+
+The less common ones are loaded when they are first asked for, which keeps ``import portanet`` short.
+"""
 
 from __future__ import annotations
 
-from portanet.optim import averaging, lr_scheduler
-from portanet.optim.adadelta import Adadelta
-from portanet.optim.adafactor import Adafactor
-from portanet.optim.adagrad import Adagrad
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from portanet.optim.adam import Adam, AdamW
-from portanet.optim.adamax import Adamax
-from portanet.optim.asgd import ASGD
-from portanet.optim.lbfgs import LBFGS
-from portanet.optim.lion import Lion
-from portanet.optim.muon import Muon
-from portanet.optim.nadam import NAdam
 from portanet.optim.optimizer import Optimizer
-from portanet.optim.radam import RAdam
-from portanet.optim.rmsprop import RMSprop
-from portanet.optim.rprop import Rprop
 from portanet.optim.sgd import SGD
+
+if TYPE_CHECKING:
+    from portanet.optim import averaging, lr_scheduler
+    from portanet.optim.adadelta import Adadelta
+    from portanet.optim.adafactor import Adafactor
+    from portanet.optim.adagrad import Adagrad
+    from portanet.optim.adamax import Adamax
+    from portanet.optim.asgd import ASGD
+    from portanet.optim.lbfgs import LBFGS
+    from portanet.optim.lion import Lion
+    from portanet.optim.muon import Muon
+    from portanet.optim.nadam import NAdam
+    from portanet.optim.radam import RAdam
+    from portanet.optim.rmsprop import RMSprop
+    from portanet.optim.rprop import Rprop
 
 __all__ = [
     "ASGD",
+    "LBFGS",
+    "SGD",
     "Adadelta",
     "Adafactor",
     "Adagrad",
     "Adam",
     "AdamW",
     "Adamax",
-    "LBFGS",
     "Lion",
     "Muon",
     "NAdam",
@@ -35,7 +44,18 @@ __all__ = [
     "RAdam",
     "RMSprop",
     "Rprop",
-    "SGD",
     "averaging",
     "lr_scheduler",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = import_module(f"{__name__}.{name.lower()}")
+    found = globals()[name] = getattr(module, name, module)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
