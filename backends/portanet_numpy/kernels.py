@@ -212,7 +212,7 @@ def _add_rows(whole: Array, indices: Array, values: Array) -> None:
     """Add rows, those of one place summed up first: ``np.add.at`` goes element by element."""
     if indices.min() < -len(whole) or indices.max() >= len(whole):
         raise IndexError(f"an index is out of bounds for axis 0 with size {len(whole)}")
-    places = indices % len(whole)
+    places = indices.astype(np.int64) % len(whole)  # which a narrow type could not count
     order = places.argsort(kind="stable")
     ordered = places[order]
     starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
