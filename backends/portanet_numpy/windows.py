@@ -205,8 +205,11 @@ def max_pool(
         gradient = np.zeros(whole.shape, g.dtype)
         left = np.ones(r.shape, bool)
         zero = g.dtype.type(0)
+        broken = bool(np.isnan(r).any())
         for place in places:
             hit = whole[place] == r
+            if broken:
+                hit |= np.isnan(whole[place])
             hit &= left
             left ^= hit
             if apart:

@@ -131,3 +131,15 @@ def test_of_equal_elements_the_first_has_the_gradient(eager: str) -> None:
         getattr(pn.nn, name)(2)(x).sum().backward()
         getattr(torch.nn, name)(2)(its_x).sum().backward()
         np.testing.assert_array_equal(x.grad.numpy(), its_x.grad.numpy())
+
+
+def test_the_gradient_of_a_window_goes_to_what_is_not_a_number(eager: str) -> None:
+    """As PyTorch has it: NaN is the largest of all."""
+    values = np.arange(16.0).reshape((1, 1, 4, 4))
+    values[0, 0, 0, 1] = np.nan
+    x, its_x = pn.asarray(values).requires_grad_(), torch.tensor(values, requires_grad=True)
+    found, expected = pn.nn.MaxPool2d(2)(x), torch.nn.MaxPool2d(2)(its_x)
+    np.testing.assert_array_equal(found.detach().numpy(), expected.detach().numpy())
+    found.sum().backward()
+    expected.sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), its_x.grad.numpy())
