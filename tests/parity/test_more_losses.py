@@ -47,6 +47,10 @@ CLASSES = {
         SmoothL1Loss,
     )
 }
+HINGES = {
+    *("HingeEmbeddingLoss", "MarginRankingLoss", "MultiMarginLoss", "MultiLabelMarginLoss"),
+    *("CosineEmbeddingLoss", "TripletMarginLoss", "TripletMarginWithDistanceLoss"),
+}
 REDUCTIONS = pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
 
 
@@ -69,6 +73,12 @@ class Case:
     kinks: Callable[..., Any] | None = None
     """How far the arguments are from where the loss has a kink."""
     scale: float = 0.0
+    """What value and gradients are measured by, where both are sums of either sign."""
+
+    @property
+    def terms(self) -> float:
+        """What the value is measured by: of distances around 1 a hinge leaves a difference, which may be near 0."""
+        return 1.0 if self.loss in HINGES else self.scale
 
     def __str__(self) -> str:
         chosen = ",".join(f"{name}={value}" for name, value in self.options.items() if np.isscalar(value))
@@ -354,7 +364,7 @@ def compare(rng: Any, case: Case, dtype: str, reduction: str) -> None:
     its_factors = {name: torch.tensor(value.astype(dtype)) for name, value in factors.items()}
     found = CLASSES[case.loss](**plain, **my_factors, reduction=reduction)(*mine)
     expected = getattr(torch.nn, case.loss)(**plain, **its_factors, reduction=reduction)(*its)
-    assert_near(found, expected, "loss", scale=case.scale)
+    assert_near(found, expected, "loss", scale=case.terms)
     cotangent = np.asarray(rng.uniform(0.5, 2, tuple(expected.shape)), dtype)
     found.backward(pn.asarray(cotangent))
     expected.backward(torch.tensor(cotangent))
