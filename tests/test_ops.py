@@ -85,11 +85,22 @@ def test_every_op_has_samples() -> None:
 
 
 OF_NETWORKS = {
-    *("activations", "convolution", "ctc", "layers", "losses", "normalization", "padding", "recurrent"),
+    *(
+        "activations",
+        "attention",
+        "convolution",
+        "ctc",
+        "layers",
+        "losses",
+        "normalization",
+        "padding",
+        "recurrent",
+    ),
     "windows",
 }
 """Chapters whose functions stand in ``portanet.nn.functional``."""
 OFFERED_AS = {
+    "attention": "scaled_dot_product_attention",
     "convolution": "conv2d",
     "convolution_input": "conv_transpose2d",
     "convolution_weight": "conv2d",  # its gradient

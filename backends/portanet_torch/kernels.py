@@ -12,7 +12,7 @@ import torch
 
 from portanet.ops.scatter import Scatter, scatter_kernels
 from portanet.protocols import Array, Namespace, Scalar
-from portanet_torch import sorting, windows
+from portanet_torch import layers, sorting, windows
 
 __all__ = ["KERNELS"]
 
@@ -108,6 +108,7 @@ def _can_compute(x: Array) -> bool:
 
 KERNELS = {
     **scatter_kernels(Scatter(add=_add, replace=_replace, read=_read, index=_index), accepts=_can_compute),
+    **layers.KERNELS,
     **sorting.KERNELS,
     **windows.KERNELS,
 }

@@ -1,14 +1,16 @@
-"""How an op calls another op."""
+"""How an op calls another op, and how its vjps share their work."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from portanet.ops.promotion import is_complex
 from portanet.protocols import Array, Namespace, Op
 
-__all__ = ["apply", "conjugate", "recorded"]
+__all__ = ["apply", "conjugate", "once", "recorded"]
+
+Result = TypeVar("Result")
 
 
 def recorded(xp: Namespace, op: Op) -> Callable[..., Any] | None:
@@ -32,3 +34,16 @@ def apply(xp: Namespace, op: Op, *operands: Any, **options: Any) -> Array:
 def conjugate(xp: Namespace, x: Array) -> Array:
     """The conjugate of complex numbers; real ones as they are, without a copy."""
     return xp.conj(x) if is_complex(xp, x.dtype) else x
+
+
+def once(function: Callable[[Array], Result]) -> Callable[[Array], Result]:
+    """What several vjps need of a cotangent, worked out for the first of them and kept for the others."""
+    last: tuple[Array, Result] | None = None
+
+    def kept(g: Array) -> Result:
+        nonlocal last
+        if last is None or last[0] is not g:
+            last = (g, function(g))
+        return last[1]
+
+    return kept

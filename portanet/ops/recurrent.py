@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from portanet.errors import ShapeError
-from portanet.ops.composition import apply
+from portanet.ops.composition import apply, once
 from portanet.ops.layers import sigmoid
 from portanet.ops.promotion import device_of
 from portanet.protocols import Array, Namespace, OpResult
@@ -254,7 +254,8 @@ class _Scan:
         if reverse:
             self._places.reverse()
         self._records: list[tuple[States, States]] = []
-        self._last: tuple[Array, tuple[list[Array], list[Array]]] | None = None
+        self.back = once(self._walk)
+        """The cotangents of the initial states, and the rows that the steps back gave."""
         outputs = []
         states = tuple([_first(state, self._places[0][1]) for state in initial])
         for start, count in self._places:
@@ -279,12 +280,6 @@ class _Scan:
     def saved(self, k: int) -> Array:
         """One of the things that each step kept."""
         return self._joined([saved[k] for _, saved in self._records])
-
-    def back(self, g: Array) -> tuple[list[Array], list[Array]]:
-        """The cotangents of the initial states, and the rows that the steps back gave; done once for one cotangent."""
-        if self._last is None or self._last[0] is not g:
-            self._last = (g, self._walk(g))
-        return self._last[1]
 
     def _walk(self, g: Array) -> tuple[list[Array], list[Array]]:
         xp = self._xp

@@ -16,11 +16,14 @@ from portanet.functions.reductions import all as all_of
 from portanet.functions.reductions import any as any_of
 from portanet.nn.functional.activation import softmax
 from portanet.nn.functional.dropout import dropout
-from portanet.ops.promotion import device_of
+from portanet.ops import attention as ops
+from portanet.ops.attention import up_to_the_diagonal
 from portanet.protocols import Array
-from portanet.tensor import Tensor, unwrap, wrap
+from portanet.tensor import Tensor, lift, unwrap, wrap
 
 __all__ = ["attention_weights", "scaled_dot_product_attention"]
+
+attention = lift(ops.attention)
 
 
 def scaled_dot_product_attention(
@@ -98,6 +101,10 @@ def scaled_dot_product_attention(
         )
     if enable_gqa:
         key, value = _one_for_each_head(query, key, "key"), _one_for_each_head(query, value, "value")
+    if scale is None:
+        scale = 1 / sqrt(shapes[0][-1])
+    if attn_mask is None and not dropout_p:
+        return attention(query, key, value, is_causal=is_causal, scale=scale)
     weights = attention_weights(query, key, attn_mask, is_causal=is_causal, scale=scale)
     if dropout_p:
         weights = dropout(weights, dropout_p)
@@ -173,11 +180,7 @@ def _broadcasts(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
 def _causal_mask(scores: Array) -> Any:
     """Booleans of shape (queries, keys), True up to the diagonal."""
     array = unwrap(scores)
-    xp = require_backend_of(array, "query").namespace
-    queries, keys = array.shape[-2:]
-    rows = xp.arange(queries, device=device_of(array))
-    columns = xp.arange(keys, device=device_of(array))
-    mask = xp.expand_dims(rows, axis=1) >= xp.expand_dims(columns, axis=0)
+    mask = up_to_the_diagonal(require_backend_of(array, "query").namespace, array)
     return wrap(mask) if isinstance(scores, Tensor) else mask
 
 

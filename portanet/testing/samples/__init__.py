@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from portanet.testing.samples import (
     activations,
+    attention,
     fourier,
     linear_algebra,
     losses,
@@ -25,6 +26,7 @@ __all__ = ["COMPOSED", "DIFFERENTIABLE", "EVERY_SAMPLE", "SAMPLES", "WITHOUT_GRA
 SAMPLES: Table = {
     **ops.SAMPLES,
     **activations.SAMPLES,
+    **attention.SAMPLES,
     **normalization.SAMPLES,
     **recurrent.SAMPLES,
     **fourier.SAMPLES,
