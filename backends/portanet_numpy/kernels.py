@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from portanet.backend import Kernel
-from portanet.ops import losses
+from portanet.ops import activations, losses
 from portanet.ops.layers import check_linear
 from portanet.ops.promotion import floating
 from portanet.ops.scatter import Scatter, scatter_kernels
 from portanet.protocols import Array, Namespace, OpResult
-from portanet_numpy import normalization, windows
+from portanet_numpy import attention, normalization, windows
 from portanet_numpy.optimizers import adam, sgd
 
 __all__ = ["KERNELS"]
@@ -104,6 +104,40 @@ def relu(xp: Namespace, x: Array) -> OpResult:
         return np.bitwise_and(g.view(_BITS[g.dtype]), kept).view(g.dtype)
 
     return r, (vjp,)
+
+
+def gelu(xp: Namespace, x: Array, *, approximate: str) -> OpResult:
+    """The approximate form, in place: the gate is ``1 / (1 + exp(-2 * u))``, whose power may become infinite."""
+    cubic, steepness = x.dtype.type(activations.CUBIC), x.dtype.type(activations.STEEPNESS)
+    bounded = np.clip(x, -30.0, 30.0)  # beyond it the gate is 0 or 1, and the cube could overflow
+    gate = multiply(bounded, bounded)
+    multiply(gate, cubic, gate)
+    add(gate, 1, gate)
+    multiply(gate, bounded, gate)
+    multiply(gate, -steepness, gate)
+    with np.errstate(over="ignore"):
+        np.exp(gate, gate)
+    add(gate, 1, gate)
+    np.reciprocal(gate, gate)
+
+    def vjp(g: Array) -> Array:
+        slope = np.clip(x, -30.0, 30.0)
+        rest = 1 - gate
+        multiply(rest, gate, rest)
+        multiply(rest, slope, rest)
+        multiply(slope, slope, slope)
+        multiply(slope, 3 * cubic, slope)
+        add(slope, 1, slope)
+        multiply(slope, rest, slope)
+        multiply(slope, steepness, slope)
+        add(slope, gate, slope)
+        return multiply(slope, g, slope)
+
+    return multiply(x, gate), (vjp,)
+
+
+def _approximate_gelu(x: Array, *, approximate: str) -> bool:
+    return approximate == "tanh" and x.ndim > 0
 
 
 def binary_cross_entropy_with_logits(
@@ -229,8 +263,10 @@ def _replace(xp: Namespace, x: Array, key: Any, value: Any) -> Array:
 
 KERNELS: dict[str, Kernel] = {
     **scatter_kernels(Scatter(add=_add_at, replace=_replace)),
+    **attention.KERNELS,
     **normalization.KERNELS,
     **windows.KERNELS,
+    "gelu": Kernel(gelu, dtypes=FLOATS, accepts=_approximate_gelu),
     "linear": Kernel(linear, exact=True),
     "tanh": Kernel(tanh, exact=True),
     "relu": Kernel(relu, dtypes=FLOATS),

@@ -27,10 +27,13 @@ def linear(xp: Namespace, x: Array, weight: Array, bias: Array | None = None) ->
     def rows(g: Array) -> Array:
         return g.reshape(prod(g.shape[:-1]), out_features)
 
-    return functional.linear(x, weight, bias), (
-        lambda g: g @ weight,  # (..., out) @ (out, in)
-        lambda g: rows(g).T @ x.reshape(prod(x.shape[:-1]), in_features),  # (out, rows) @ (rows, in)
-        lambda g: rows(g).sum(0),
+    return (
+        functional.linear(x, weight, bias),
+        (
+            lambda g: g @ weight,  # (..., out) @ (out, in)
+            lambda g: rows(g).T @ x.reshape(prod(x.shape[:-1]), in_features),  # (out, rows) @ (rows, in)
+            lambda g: rows(g).sum(0),
+        ),
     )
 
 
@@ -38,13 +41,14 @@ def attention(
     xp: Namespace, query: Array, key: Array, value: Array, *, is_causal: bool, scale: float
 ) -> OpResult:
     """PyTorch's attention, which keeps no weights; its own graph knows the way back, so it is recorded here."""
-    inputs = [x.detach().requires_grad_() for x in (query, key, value)]
+    query, key, value = inputs = [x.detach().requires_grad_() for x in (query, key, value)]
     with torch.enable_grad():
-        r = functional.scaled_dot_product_attention(*inputs, is_causal=is_causal, scale=scale)
+        r = functional.scaled_dot_product_attention(query, key, value, is_causal=is_causal, scale=scale)
 
     @once
     def gradients(g: Array) -> tuple[Array, ...]:
-        return torch.autograd.grad(r, inputs, g, retain_graph=True)
+        found: tuple[Array, ...] = torch.autograd.grad(r, inputs, g, retain_graph=True)
+        return found
 
     return r.detach(), tuple([lambda g, k=k: gradients(g)[k] for k in range(3)])
 
@@ -52,7 +56,7 @@ def attention(
 def _alike(query: Array, key: Array, value: Array, **options: Any) -> bool:
     """One data type, the same leading axes, and something to look at."""
     leading = query.shape[:-2]
-    return (
+    return bool(
         query.dtype == key.dtype == value.dtype
         and leading == key.shape[:-2] == value.shape[:-2]
         and query.numel() > 0
@@ -96,8 +100,8 @@ def _over_last_axes(
 ) -> bool:
     ndim = x.ndim
     last = sorted([axis % ndim for axis in axes]) == list(range(ndim - len(axes), ndim))
-    whole = all([part is None or part.shape == x.shape[-len(axes) :] for part in (weight, bias)])
-    alike = all([part is None or part.dtype == x.dtype for part in (weight, bias)])
+    whole = all(part is None or part.shape == x.shape[-len(axes) :] for part in (weight, bias))
+    alike = all(part is None or part.dtype == x.dtype for part in (weight, bias))
     return centered and last and whole and alike and x.numel() > 0
 
 

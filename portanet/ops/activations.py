@@ -166,7 +166,7 @@ def gelu(xp: Namespace, x: Array, *, approximate: str) -> OpResult:
 
     def vjp(g: Array) -> Array:
         slope = (1 + square * (3 * CUBIC)) * STEEPNESS
-        return g * (gate + x * (gate * (1 - gate)) * slope)
+        return g * (gate + bounded * (gate * (1 - gate)) * slope)
 
     return x * gate, (vjp,)
 

@@ -91,11 +91,8 @@ def sigmoid(xp: Namespace, x: Array) -> OpResult:
     """Logistic function ``1 / (1 + exp(-x))``, without overflow for any finite ``x``."""
     x = floating(xp, x)
     function = recorded(xp, sigmoid)
-    if function is not None:
-        r = function(x)
-    else:
-        decay = xp.exp(-xp.abs(x))
-        r = xp.where(x >= 0, xp.ones_like(decay), decay) / (1 + decay)
+    # Two exponentials are cheaper than one and a choice by sign, which processors cannot foresee.
+    r = function(x) if function else xp.exp(xp.minimum(x, xp.zeros_like(x))) / (1 + xp.exp(-xp.abs(x)))
     return r, (lambda g: g * (r * (1 - r)),)
 
 
