@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks.workloads import Job, Training, Update, make_problem, make_update_problem
+from benchmarks.workloads import (
+    Job,
+    NetworkTraining,
+    Update,
+    Workload,
+    make_network_problem,
+    make_problem,
+    make_update_problem,
+)
 
 __all__ = ["CONTENDERS", "YARDSTICK", "Contender"]
 
@@ -19,54 +27,75 @@ class Contender:
 
     name: str
     description: str
-    make: Callable[[Training | Update, int], Job]
+    make: Callable[[Workload, int], Job]
     """Build the job for a workload and a number of threads."""
     by_default: frozenset[str]
     """The workloads in which it takes part when the user names no contenders."""
 
 
-def make_handwritten(workload: Training | Update, threads: int) -> Job:
+def make_handwritten(workload: Workload, threads: int) -> Job:
     """NumPy with every trick that NumPy alone allows."""
-    from benchmarks import handwritten
+    from benchmarks import handwritten, handwritten_cnn, handwritten_gpt
 
     if isinstance(workload, Update):
         return handwritten.UpdateJob(make_update_problem(workload), threads)
+    if isinstance(workload, NetworkTraining):
+        problem = make_network_problem(workload)
+        if workload.heads:
+            return handwritten_gpt.GPTJob(problem, workload.layers, workload.heads, threads)
+        return handwritten_cnn.CNNJob(problem)
     return handwritten.MLPJob(make_problem(workload), workload.activation, threads)
 
 
-def make_plain(workload: Training | Update, threads: int) -> Job:
+def make_plain(workload: Workload, threads: int) -> Job:
     """NumPy with preallocated buffers and no other trick."""
     from benchmarks import handwritten_plain
 
-    if isinstance(workload, Update) or workload.activation != "tanh":
+    if isinstance(workload, (NetworkTraining, Update)) or workload.activation != "tanh":
         raise NotImplementedError(f"written for the small tanh network (W1) only, not for {workload.name}")
     return handwritten_plain.MLPJob(make_problem(workload))
 
 
-def make_portanet(workload: Training | Update, threads: int) -> Job:
+def make_portanet(workload: Workload, threads: int) -> Job:
     """Portanet's public API on NumPy arrays."""
     from benchmarks import portanet_steps
 
     if isinstance(workload, Update):
         return portanet_steps.UpdateJob(make_update_problem(workload), threads)
+    if isinstance(workload, NetworkTraining):
+        return portanet_steps.NetworkJob(make_network_problem(workload), workload, threads, "numpy")
     return portanet_steps.MLPJob(make_problem(workload), workload.activation, threads)
 
 
-def make_torch(workload: Training | Update, threads: int, fused: bool = False) -> Job:
+def make_portanet_torch(workload: Workload, threads: int) -> Job:
+    """The same on PyTorch's tensors."""
+    import torch  # noqa: F401  so that its absence is known before anything is built
+
+    from benchmarks import portanet_steps
+
+    if not isinstance(workload, NetworkTraining):
+        raise NotImplementedError(f"written for the larger networks only, not for {workload.name}")
+    return portanet_steps.NetworkJob(make_network_problem(workload), workload, threads, "torch")
+
+
+def make_torch(workload: Workload, threads: int, fused: bool = False) -> Job:
     """Eager PyTorch."""
     from benchmarks import torch_steps
 
     if isinstance(workload, Update):
         return torch_steps.UpdateJob(make_update_problem(workload), threads, fused)
+    if isinstance(workload, NetworkTraining):
+        return torch_steps.NetworkJob(make_network_problem(workload), workload, threads, fused)
     return torch_steps.MLPJob(make_problem(workload), workload.activation, threads, fused)
 
 
-def make_torch_fused(workload: Training | Update, threads: int) -> Job:
+def make_torch_fused(workload: Workload, threads: int) -> Job:
     """Eager PyTorch with `AdamW(..., fused=True)`."""
     return make_torch(workload, threads, fused=True)
 
 
-EVERYWHERE = frozenset({"W1", "W2", "W3", "W6"})
+NETWORKS = frozenset({"W4", "W5"})
+EVERYWHERE = frozenset({"W1", "W2", "W3", "W6"}) | NETWORKS
 
 CONTENDERS: dict[str, Contender] = {
     contender.name: contender
@@ -75,6 +104,7 @@ CONTENDERS: dict[str, Contender] = {
         Contender("handwritten-again", "the same once more: what noise does", make_handwritten, EVERYWHERE),
         Contender("handwritten-plain", "NumPy, buffers and out= only", make_plain, frozenset({"W1"})),
         Contender("portanet", "portanet on NumPy", make_portanet, EVERYWHERE),
+        Contender("portanet-torch", "portanet on PyTorch", make_portanet_torch, NETWORKS),
         Contender("torch", "PyTorch eager", make_torch, EVERYWHERE),
         Contender("torch-fused", "PyTorch eager, fused AdamW", make_torch_fused, frozenset({"W6"})),
     )

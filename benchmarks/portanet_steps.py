@@ -1,14 +1,23 @@
-"""The same training steps in portanet on NumPy arrays, as its documentation writes them."""
+"""The same training steps in portanet, as its documentation writes them."""
 
 from __future__ import annotations
 
 import numpy as np
 
 import portanet as pn
-from benchmarks.workloads import ADAMW, Floats, Problem, UpdateProblem
+from benchmarks.networks import make_network, mean_loss
+from benchmarks.workloads import (
+    ADAMW,
+    SGD,
+    Floats,
+    NetworkProblem,
+    NetworkTraining,
+    Problem,
+    UpdateProblem,
+)
 from portanet import nn, optim
 
-__all__ = ["MLPJob", "UpdateJob"]
+__all__ = ["MLPJob", "NetworkJob", "UpdateJob"]
 
 
 def adamw(parameters: list[nn.Parameter]) -> optim.AdamW:
@@ -18,17 +27,21 @@ def adamw(parameters: list[nn.Parameter]) -> optim.AdamW:
     )
 
 
-def use_numpy(threads: int) -> None:
-    """Put portanet on NumPy, and let its own kernels use `threads` threads."""
-    pn.set_backend("numpy")
+def use_backend(name: str, threads: int) -> None:
+    """Put portanet on an array library, and let it and portanet's own kernels use `threads` threads."""
+    pn.set_backend(name, strict=True)
     pn.set_num_threads(threads)
+    if name == "torch":
+        import torch
+
+        torch.set_num_threads(threads)
 
 
 class MLPJob:
     """A `Sequential` of Linear and activation, a loss, and AdamW."""
 
     def __init__(self, problem: Problem, activation: str, threads: int) -> None:
-        use_numpy(threads)
+        use_backend("numpy", threads)
         self.problem = problem
         layers: list[nn.Module] = []
         for weight in problem.weights:
@@ -64,11 +77,50 @@ class MLPJob:
         return [parameter.detach().numpy() for parameter in self.model.parameters()]
 
 
+class NetworkJob:
+    """A larger network, cross entropy, and its optimizer, on the arrays of any library."""
+
+    def __init__(
+        self, problem: NetworkProblem, workload: NetworkTraining, threads: int, backend: str
+    ) -> None:
+        use_backend(backend, threads)
+        self.problem, self.workload = problem, workload
+        self.model = make_network(nn, workload)
+        self.inputs, self.targets = pn.asarray(problem.inputs), pn.asarray(problem.targets.reshape(-1))
+        self.restart()
+
+    def restart(self) -> None:
+        """Go back to the first weights, with a fresh optimizer."""
+        self.model.load_state_dict(
+            {name: pn.asarray(array, copy=True) for name, array in self.problem.parameters.items()}
+        )
+        parameters = list(self.model.parameters())
+        if self.workload.heads:
+            self.optimizer: optim.Optimizer = adamw(parameters)
+        else:
+            self.optimizer = optim.SGD(parameters, lr=SGD.lr, momentum=SGD.momentum)
+
+    def step(self) -> None:
+        """One training step."""
+        self.latest = mean_loss(nn, self.model(self.inputs), self.targets)
+        self.optimizer.zero_grad()
+        self.latest.backward()
+        self.optimizer.step()
+
+    def loss(self) -> float:
+        """Return the loss of the latest step."""
+        return float(self.latest.item())
+
+    def parameters(self) -> list[Floats]:
+        """Return the parameters in the order of the state_dict."""
+        return [parameter.detach().numpy() for parameter in self.model.parameters()]
+
+
 class UpdateJob:
     """AdamW alone, over the parameters as separate tensors."""
 
     def __init__(self, problem: UpdateProblem, threads: int) -> None:
-        use_numpy(threads)
+        use_backend("numpy", threads)
         self.problem = problem
         self.restart()
 

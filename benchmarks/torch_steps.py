@@ -5,9 +5,18 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from benchmarks.workloads import ADAMW, Floats, Problem, UpdateProblem
+from benchmarks.networks import make_network, mean_loss
+from benchmarks.workloads import (
+    ADAMW,
+    SGD,
+    Floats,
+    NetworkProblem,
+    NetworkTraining,
+    Problem,
+    UpdateProblem,
+)
 
-__all__ = ["MLPJob", "UpdateJob"]
+__all__ = ["MLPJob", "NetworkJob", "UpdateJob"]
 
 
 def adamw(parameters: list[nn.Parameter], fused: bool) -> torch.optim.AdamW:
@@ -61,6 +70,43 @@ class MLPJob:
 
     def parameters(self) -> list[Floats]:
         """Return the parameters: weight, bias, weight, bias, ..."""
+        return [parameter.detach().numpy() for parameter in self.model.parameters()]
+
+
+class NetworkJob:
+    """A larger network, cross entropy, and its optimizer."""
+
+    def __init__(self, problem: NetworkProblem, workload: NetworkTraining, threads: int, fused: bool) -> None:
+        torch.set_num_threads(threads)
+        self.problem, self.workload, self.fused = problem, workload, fused
+        self.model = make_network(nn, workload)
+        self.inputs, self.targets = torch.tensor(problem.inputs), torch.tensor(problem.targets.reshape(-1))
+        self.restart()
+
+    def restart(self) -> None:
+        """Go back to the first weights, with a fresh optimizer."""
+        self.model.load_state_dict(
+            {name: torch.tensor(array) for name, array in self.problem.parameters.items()}
+        )
+        parameters = list(self.model.parameters())
+        if self.workload.heads:
+            self.optimizer: torch.optim.Optimizer = adamw(parameters, self.fused)
+        else:
+            self.optimizer = torch.optim.SGD(parameters, lr=SGD.lr, momentum=SGD.momentum)
+
+    def step(self) -> None:
+        """One training step."""
+        self.latest = mean_loss(nn, self.model(self.inputs), self.targets)
+        self.optimizer.zero_grad()
+        self.latest.backward()
+        self.optimizer.step()
+
+    def loss(self) -> float:
+        """Return the loss of the latest step."""
+        return float(self.latest.item())
+
+    def parameters(self) -> list[Floats]:
+        """Return the parameters in the order of the state_dict."""
         return [parameter.detach().numpy() for parameter in self.model.parameters()]
 
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.workloads import WORKLOADS, Training
+from benchmarks.workloads import WORKLOADS, Update
 
 __all__ = ["Burst", "Row", "Spread", "measure", "relative_difference"]
 
@@ -267,7 +267,7 @@ def compare(row: Row, process: Process, burst_seconds: float) -> None:
     found = process.ask(do="evidence")["evidence"]
     if not row.evidence:
         row.evidence = found
-    training = isinstance(WORKLOADS[row.workload], Training)
+    training = not isinstance(WORKLOADS[row.workload], Update)
     difference = relative_difference(found, row.evidence, together=not training)
     row.differences[process.name] = max(difference, row.differences.get(process.name, 0.0))
     if not difference <= TOLERANCE:

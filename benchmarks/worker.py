@@ -18,7 +18,7 @@ from typing import Any, cast
 import numpy as np
 
 from benchmarks.contenders import CONTENDERS
-from benchmarks.workloads import WORKLOADS, Job, Training, TrainingJob, Update, UpdatingJob
+from benchmarks.workloads import WORKLOADS, Job, TrainingJob, Update, UpdatingJob, Workload
 
 __all__ = ["burst", "evidence", "main"]
 
@@ -28,14 +28,14 @@ GRADIENT_FACTORS = (1.0, -0.5, 2.0, 0.25)
 SAMPLE_EVERY = 9_973
 
 
-def evidence(job: Job, workload: Training | Update) -> list[float]:
+def evidence(job: Job, workload: Workload) -> list[float]:
     """Run the first steps, and return what shows that they were the right ones.
 
     For a training step these are the losses. For an update it is how far a sample of the parameters moved in all: near
     0.001 a step, while the weight decay moves one by 1e-7, so that leaving it out shows too.
     """
     job.restart()
-    if isinstance(workload, Training):
+    if not isinstance(workload, Update):
         training = cast(TrainingJob, job)
         losses = []
         for _ in range(workload.compared_steps):
