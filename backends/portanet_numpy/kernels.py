@@ -20,6 +20,7 @@ from portanet.ops.promotion import floating
 from portanet.ops.scatter import Scatter, scatter_kernels
 from portanet.protocols import Array, Namespace, OpResult
 from portanet_numpy import attention, normalization, windows
+from portanet_numpy.choice import only
 from portanet_numpy.optimizers import adam, sgd
 
 __all__ = ["KERNELS"]
@@ -30,7 +31,6 @@ add, subtract, multiply, divide, maximum = np.add, np.subtract, np.multiply, np.
 add_reduce, maximum_reduce = np.add.reduce, np.maximum.reduce
 
 _ZERO = {dtype: np.array(0, dtype) for dtype in (np.dtype("float32"), np.dtype("float64"))}
-_BITS = {np.dtype("float32"): np.int32, np.dtype("float64"): np.int64}
 
 
 @lru_cache(maxsize=64)
@@ -100,8 +100,7 @@ def relu(xp: Namespace, x: Array) -> OpResult:
     def vjp(g: Array) -> Array:
         if r.ndim == 0:
             return g * (r > 0)
-        kept = np.negative((r > 0).view(np.int8))  # 0 or -1, which is no bits or all bits
-        return np.bitwise_and(g.view(_BITS[g.dtype]), kept).view(g.dtype)
+        return only(r > 0, g)
 
     return r, (vjp,)
 

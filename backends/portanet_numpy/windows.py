@@ -1,6 +1,9 @@
 """Convolutions and poolings on NumPy arrays: columns through one strided copy, sums written into place.
 
-The columns of an input are kept from the forward pass to the gradient of the kernel, which spares making them again.
+A result of shape (N, C, ...) lies in memory as (C, N, ...), since then a convolution of the whole batch is one product
+of two matrices, and so is each of its gradients. NumPy's elementwise functions keep that order, so it lasts from one
+layer to the next; nothing depends on it but speed. The columns of an input are kept from the forward pass to the
+gradient of the kernel, which spares making them again.
 """
 
 from __future__ import annotations
@@ -15,11 +18,18 @@ import numpy as np
 from portanet.backend import Kernel
 from portanet.ops.windows import out_lengths
 from portanet.protocols import Array, Namespace, OpResult
+from portanet_numpy.choice import only
 
 __all__ = ["KERNELS"]
 
 Ints = tuple[int, ...]
 Pairs = tuple[tuple[int, int], ...]
+
+
+def _channels_first(shape: Ints, dtype: Any, fill: float = 0.0) -> Array:
+    """An array (N, C, ...) in the memory of one (C, N, ...)."""
+    memory = (shape[1], shape[0], *shape[2:])
+    return (np.full(memory, fill, dtype) if fill else np.zeros(memory, dtype)).swapaxes(0, 1)
 
 
 def _padded(x: Array, padding: Pairs, fill: float = 0.0) -> Array:
@@ -34,9 +44,7 @@ def _padded(x: Array, padding: Pairs, fill: float = 0.0) -> Array:
     shape = tuple(
         length + max(low, 0) + max(high, 0) for length, (low, high) in zip(x.shape[2:], padding, strict=True)
     )
-    whole = (
-        np.full((*x.shape[:2], *shape), fill, x.dtype) if fill else np.zeros((*x.shape[:2], *shape), x.dtype)
-    )
+    whole = _channels_first((*x.shape[:2], *shape), x.dtype, fill)
     place = tuple(
         slice(max(low, 0), max(low, 0) + length)
         for length, (low, _) in zip(x.shape[2:], padding, strict=True)
@@ -56,10 +64,17 @@ def _view(x: Array, kernel: Ints, stride: Ints, dilation: Ints, out: Ints) -> Ar
 
 
 def _columns(x: Array, kernel: Ints, stride: Ints, dilation: Ints, padding: Pairs, groups: int = 1) -> Array:
-    """The windows as matrices, (N, groups, C / groups * prod(kernel), prod(out))."""
+    """The windows as matrices, (groups, C / groups * prod(kernel), N * prod(out))."""
     out = out_lengths(x.shape[2:], kernel, stride, dilation, padding)
     view = _view(_padded(x, padding), kernel, stride, dilation, out)
-    return view.reshape((x.shape[0], groups, x.shape[1] // groups * prod(kernel), prod(out)))
+    end = 2 + len(kernel)
+    view = view.transpose((1, *range(2, end), 0, *range(end, view.ndim)))
+    return view.reshape((groups, x.shape[1] // groups * prod(kernel), len(x) * prod(out)))
+
+
+def _rows(x: Array, groups: int) -> Array:
+    """An array (N, C, ...) as matrices, (groups, C / groups, N * ...): no copy where channels come first in memory."""
+    return x.swapaxes(0, 1).reshape((groups, x.shape[1] // groups, len(x) * prod(x.shape[2:])))
 
 
 def _places(kernel: Ints, stride: Ints, dilation: Ints, out: Ints) -> list[tuple[slice, ...]]:
@@ -81,7 +96,7 @@ def _places(kernel: Ints, stride: Ints, dilation: Ints, out: Ints) -> list[tuple
 def _add_up(
     columns: Array, lengths: Ints, kernel: Ints, stride: Ints, dilation: Ints, padding: Pairs
 ) -> Array:
-    """The sum of windows (N, C, prod(kernel), *out), each in its place: (N, C, *lengths)."""
+    """The sum of windows (N, C, prod(kernel), *out), each in its place: (N, C, *lengths), channels first in memory."""
     out = columns.shape[3:]
     border = tuple((max(low, 0), max(high, 0)) for low, high in padding)
     reach = tuple(
@@ -90,7 +105,7 @@ def _add_up(
     size = tuple(
         max(length + low + high, end) for length, (low, high), end in zip(lengths, border, reach, strict=True)
     )
-    whole = np.zeros((*columns.shape[:2], *size), columns.dtype)
+    whole = _channels_first((*columns.shape[:2], *size), columns.dtype)
     for k, place in enumerate(_places(kernel, stride, dilation, out)):
         whole[place] += columns[:, :, k]
     inside = tuple(slice(low, low + length) for length, (low, _) in zip(lengths, border, strict=True))
@@ -112,13 +127,15 @@ def convolution(
     dilation: Ints,
     groups: int,
 ) -> OpResult:
-    """Cross-correlation, by a matrix product for each sample; the bias is added in place."""
+    """Cross-correlation, by one matrix product for each group; the bias is added in place."""
     kernel, lengths = weight.shape[2:], x.shape[2:]
     count, out_channels = len(x), len(weight)
     out = out_lengths(lengths, kernel, stride, dilation, padding)
     columns = _columns(x, kernel, stride, dilation, padding, groups)
-    r = np.matmul(_as_matrices(weight, groups), columns)
-    r = r.reshape((count, out_channels, *out))
+    r = np.matmul(
+        _as_matrices(weight, groups), columns
+    )  # (out / groups, in * kernel) @ (in * kernel, N * out)
+    r = r.reshape((out_channels, count, *out)).swapaxes(0, 1)
     if bias is not None:
         r += bias.reshape((-1, *(1,) * len(kernel)))
 
@@ -142,8 +159,8 @@ def convolution(
 
 
 def _weight_gradient(g: Array, columns: Array, shape: Ints, groups: int) -> Array:
-    rows = g.reshape((len(g), groups, g.shape[1] // groups, columns.shape[-1]))
-    return np.add.reduce(np.matmul(rows, columns.swapaxes(-1, -2)), 0).reshape(shape)
+    # (out / groups, N * out) @ (N * out, in * kernel)
+    return np.matmul(_rows(g, groups), columns.swapaxes(-1, -2)).reshape(shape)
 
 
 def convolution_input(
@@ -159,10 +176,11 @@ def convolution_input(
 ) -> OpResult:
     """The gradient of a convolution by its input; windows are added in place."""
     kernel, out = weight.shape[2:], g.shape[2:]
-    rows = g.reshape((len(g), groups, g.shape[1] // groups, prod(out)))
-    columns = np.matmul(_as_matrices(weight, groups).swapaxes(-1, -2), rows)
-    columns = columns.reshape((len(g), groups * weight.shape[1], prod(kernel), *out))
-    r = _add_up(columns, lengths, kernel, stride, dilation, padding)
+    # (in * kernel, out / groups) @ (out / groups, N * out)
+    columns = np.matmul(_as_matrices(weight, groups).swapaxes(-1, -2), _rows(g, groups))
+    columns = columns.reshape((groups * weight.shape[1], prod(kernel), len(g), *out))
+    windows = np.moveaxis(columns, 2, 0)  # (N, in, kernel, *out)
+    r = _add_up(windows, lengths, kernel, stride, dilation, padding)
 
     def wrt_g(c: Array) -> Array:
         return convolution(xp, c, weight, stride=stride, padding=padding, dilation=dilation, groups=groups)[0]
@@ -197,14 +215,15 @@ def max_pool(
     whole = _padded(x, padding, -np.inf)
     places = _places(kernel, stride, dilation, out)
     apart = all(s > d * (k - 1) for s, d, k in zip(stride, dilation, kernel, strict=True))
-    r = whole[places[0]].copy()
+    r = whole[places[0]].copy(order="K")
     for place in places[1:]:
         np.maximum(r, whole[place], out=r)
 
     def vjp(g: Array) -> Array:
-        gradient = np.zeros(whole.shape, g.dtype)
-        left = np.ones(r.shape, bool)
-        zero = g.dtype.type(0)
+        before = tuple([max(low, 0) for low, _ in padding])
+        shape = [max(own, low + n) for own, low, n in zip(whole.shape[2:], before, lengths, strict=True)]
+        gradient = _channels_first((*whole.shape[:2], *shape), g.dtype)
+        left = np.ones_like(r, bool)
         broken = bool(np.isnan(r).any())
         for place in places:
             hit = whole[place] == r
@@ -212,16 +231,13 @@ def max_pool(
                 hit |= np.isnan(whole[place])
             hit &= left
             left ^= hit
+            share = only(hit, g)
             if apart:
-                np.copyto(gradient[place], g, where=hit)
+                gradient[place] = share
             else:
-                gradient[place] += np.where(hit, g, zero)
-        inside = tuple(
-            slice(max(low, 0), max(low, 0) + n) for n, (low, _) in zip(lengths, padding, strict=True)
-        )
-        found = gradient[(slice(None), slice(None), *inside)]
-        missing = [(0, n - m) for n, m in zip(lengths, found.shape[2:], strict=True)]
-        return np.pad(found, [(0, 0), (0, 0), *missing]) if any(map(any, missing)) else found
+                gradient[place] += share
+        inside = tuple([slice(low, low + n) for low, n in zip(before, lengths, strict=True)])
+        return gradient[(slice(None), slice(None), *inside)]
 
     return r, (vjp,)
 
