@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from pathlib import Path
+from os.path import basename, dirname
 from typing import Any
 
 from portanet.backend import backend_of
@@ -19,7 +19,7 @@ from portanet.protocols import Array, Op
 
 __all__ = ["check_cotangent", "check_result", "detect_anomaly", "where_called", "watch"]
 
-_HERE = str(Path(__file__).parent)
+_HERE = dirname(__file__)
 _only_nan: ContextVar[bool | None] = ContextVar("portanet_anomaly", default=None)
 
 
@@ -127,7 +127,7 @@ def where_called() -> str:
 
 
 def _is_own(path: str) -> bool:
-    return path.startswith(_HERE) or "portanet_" in Path(path).parent.name
+    return path.startswith(_HERE) or "portanet_" in basename(dirname(path))
 
 
 def _fault(value: Any) -> str | None:

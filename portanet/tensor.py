@@ -44,8 +44,16 @@ __all__ = ["RECORDED_OPS", "Tensor", "as_native", "asarray", "lift", "run_backwa
 P = ParamSpec("P")
 Self = TypeVar("Self", bound="Tensor")
 
-RECORDED_OPS: dict[Op, Callable[..., Any]] = {}
-"""The Tensor function of each op; a higher-order backward pass finds it here."""
+
+class RecordedOps(dict[Op, Callable[..., Any]]):
+    """The Tensor function of each op; one that nobody has asked for yet is made."""
+
+    def __missing__(self, op: Op) -> Callable[..., Any]:
+        return lift(op)
+
+
+RECORDED_OPS = RecordedOps()
+"""Where a higher-order backward pass finds the Tensor functions."""
 
 API_VERSIONS = ("2021.12", "2022.12", "2023.12", "2024.12", "2025.12")
 """The revisions of the standard whose functions are here; each contains those before it."""

@@ -19,7 +19,7 @@ BACKENDS = ROOT / "backends"
 
 # A room may import from the lines above its own and from itself, never from its own line or below.
 ORDER = [
-    {"errors", "protocols"},
+    {"errors", "late", "protocols"},
     {"checks", "dtypes", "philox", "threads"},
     {"requirements"},
     {"backend"},
@@ -164,12 +164,39 @@ def test_public_face_is_explicit(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "package",
-    ["portanet", "portanet.nn", "portanet.optim", "portanet.data", "portanet.metrics", "portanet.testing"],
+    [
+        *("portanet", "portanet.nn", "portanet.nn.functional", "portanet.nn.utils", "portanet.optim"),
+        *("portanet.data", "portanet.metrics", "portanet.testing"),
+    ],
 )
 def test_every_public_name_exists_once(package: str) -> None:
     module = importlib.import_module(package)
     assert len(set(module.__all__)) == len(module.__all__)
     assert not [name for name in module.__all__ if not hasattr(module, name)]
+
+
+LATE = ["portanet.nn", "portanet.nn.functional", "portanet.optim"]
+
+
+@pytest.mark.parametrize("package", LATE)
+def test_late_names_are_the_same_in_any_order(package: str) -> None:
+    """Loading a module first puts the module into its package, where it must not hide a name."""
+    run_python(
+        f"""import importlib, pkgutil, types, {package} as package
+for found in pkgutil.iter_modules(package.__path__):
+    importlib.import_module(f"{package}.{{found.name}}")
+for name in package.__all__:
+    hidden = isinstance(getattr(package, name), types.ModuleType)
+    assert not hidden or name in {{"averaging", "functional", "init", "lr_scheduler", "utils"}}, name
+"""
+    )
+
+
+def test_a_late_package_complains_of_unknown_names() -> None:
+    for package in LATE:
+        with pytest.raises(AttributeError, match=f"module '{package}' has no attribute 'Conv9d'"):
+            importlib.import_module(package).Conv9d  # noqa: B018
+        assert "__all__" in dir(importlib.import_module(package))
 
 
 def run_python(source: str) -> str:

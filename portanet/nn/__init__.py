@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from portanet.nn import functional, init, utils
+from typing import TYPE_CHECKING
+
+from portanet.late import late_names
+from portanet.nn import functional, init
 from portanet.nn.activation import (
     LogSigmoid,
     LogSoftmax,
@@ -16,132 +19,142 @@ from portanet.nn.activation import (
     Tanh,
     Tanhshrink,
 )
-from portanet.nn.adaptive_softmax import AdaptiveLogSoftmaxWithLoss
-from portanet.nn.attention import KeyValueCache, MultiheadAttention
-from portanet.nn.classification_losses import CTCLoss, LinearCrossEntropyLoss, NLLLoss
 from portanet.nn.containers import ModuleDict, ModuleList, Sequential
-from portanet.nn.convolution import (
-    Conv1d,
-    Conv2d,
-    Conv3d,
-    ConvTranspose1d,
-    ConvTranspose2d,
-    ConvTranspose3d,
-    LazyConv1d,
-    LazyConv2d,
-    LazyConv3d,
-    LazyConvTranspose1d,
-    LazyConvTranspose2d,
-    LazyConvTranspose3d,
-)
-from portanet.nn.distances import CosineSimilarity, PairwiseDistance
-from portanet.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
-from portanet.nn.embedding import Embedding, EmbeddingBag
-from portanet.nn.gates import GELU, GLU, Mish, SiLU
 from portanet.nn.linear import Bilinear, Identity, LazyLinear, Linear
 from portanet.nn.losses import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
-from portanet.nn.margin_losses import (
-    CosineEmbeddingLoss,
-    HingeEmbeddingLoss,
-    MarginRankingLoss,
-    MultiLabelMarginLoss,
-    MultiLabelSoftMarginLoss,
-    MultiMarginLoss,
-    SoftMarginLoss,
-    TripletMarginLoss,
-    TripletMarginWithDistanceLoss,
-)
 from portanet.nn.module import Module, UnmatchedKeys
-from portanet.nn.normalization import (
-    BatchNorm1d,
-    BatchNorm2d,
-    BatchNorm3d,
-    GroupNorm,
-    InstanceNorm1d,
-    InstanceNorm2d,
-    InstanceNorm3d,
-    LayerNorm,
-    LazyBatchNorm1d,
-    LazyBatchNorm2d,
-    LazyBatchNorm3d,
-    LazyInstanceNorm1d,
-    LazyInstanceNorm2d,
-    LazyInstanceNorm3d,
-    LocalResponseNorm,
-    RMSNorm,
-)
-from portanet.nn.padding import (
-    CircularPad1d,
-    CircularPad2d,
-    CircularPad3d,
-    ConstantPad1d,
-    ConstantPad2d,
-    ConstantPad3d,
-    ReflectionPad1d,
-    ReflectionPad2d,
-    ReflectionPad3d,
-    ReplicationPad1d,
-    ReplicationPad2d,
-    ReplicationPad3d,
-    ZeroPad1d,
-    ZeroPad2d,
-    ZeroPad3d,
-)
 from portanet.nn.parameter import Parameter, UninitializedParameter
-from portanet.nn.parameter_containers import ParameterDict, ParameterList
-from portanet.nn.pooling import (
-    AdaptiveAvgPool1d,
-    AdaptiveAvgPool2d,
-    AdaptiveAvgPool3d,
-    AdaptiveMaxPool1d,
-    AdaptiveMaxPool2d,
-    AdaptiveMaxPool3d,
-    AvgPool1d,
-    AvgPool2d,
-    AvgPool3d,
-    Fold,
-    LPPool1d,
-    LPPool2d,
-    LPPool3d,
-    MaxPool1d,
-    MaxPool2d,
-    MaxPool3d,
-    Unfold,
-)
-from portanet.nn.positions import RotaryEmbedding, SinusoidalPositions
-from portanet.nn.rectifiers import (
-    CELU,
-    ELU,
-    SELU,
-    Hardshrink,
-    Hardsigmoid,
-    Hardswish,
-    Hardtanh,
-    LeakyReLU,
-    PReLU,
-    ReLU6,
-    RReLU,
-    Softshrink,
-    Threshold,
-)
-from portanet.nn.recurrent import GRU, LSTM, RNN
-from portanet.nn.recurrent_cells import GRUCell, LSTMCell, RNNCell
-from portanet.nn.regression_losses import (
-    GaussianNLLLoss,
-    HuberLoss,
-    KLDivLoss,
-    L1Loss,
-    PoissonNLLLoss,
-    SmoothL1Loss,
-)
-from portanet.nn.shape import ChannelShuffle, Flatten, PixelShuffle, PixelUnshuffle, Unflatten
-from portanet.nn.transformer import (
-    Transformer,
-    TransformerDecoder,
-    TransformerDecoderLayer,
-    TransformerEncoder,
-    TransformerEncoderLayer,
-)
+
+if TYPE_CHECKING:
+    from portanet.nn import utils
+    from portanet.nn.adaptive_softmax import AdaptiveLogSoftmaxWithLoss
+    from portanet.nn.attention import KeyValueCache, MultiheadAttention
+    from portanet.nn.classification_losses import CTCLoss, LinearCrossEntropyLoss, NLLLoss
+    from portanet.nn.convolution import (
+        Conv1d,
+        Conv2d,
+        Conv3d,
+        ConvTranspose1d,
+        ConvTranspose2d,
+        ConvTranspose3d,
+        LazyConv1d,
+        LazyConv2d,
+        LazyConv3d,
+        LazyConvTranspose1d,
+        LazyConvTranspose2d,
+        LazyConvTranspose3d,
+    )
+    from portanet.nn.distances import CosineSimilarity, PairwiseDistance
+    from portanet.nn.dropout import (
+        AlphaDropout,
+        Dropout,
+        Dropout1d,
+        Dropout2d,
+        Dropout3d,
+        FeatureAlphaDropout,
+    )
+    from portanet.nn.embedding import Embedding, EmbeddingBag
+    from portanet.nn.gates import GELU, GLU, Mish, SiLU
+    from portanet.nn.margin_losses import (
+        CosineEmbeddingLoss,
+        HingeEmbeddingLoss,
+        MarginRankingLoss,
+        MultiLabelMarginLoss,
+        MultiLabelSoftMarginLoss,
+        MultiMarginLoss,
+        SoftMarginLoss,
+        TripletMarginLoss,
+        TripletMarginWithDistanceLoss,
+    )
+    from portanet.nn.normalization import (
+        BatchNorm1d,
+        BatchNorm2d,
+        BatchNorm3d,
+        GroupNorm,
+        InstanceNorm1d,
+        InstanceNorm2d,
+        InstanceNorm3d,
+        LayerNorm,
+        LazyBatchNorm1d,
+        LazyBatchNorm2d,
+        LazyBatchNorm3d,
+        LazyInstanceNorm1d,
+        LazyInstanceNorm2d,
+        LazyInstanceNorm3d,
+        LocalResponseNorm,
+        RMSNorm,
+    )
+    from portanet.nn.padding import (
+        CircularPad1d,
+        CircularPad2d,
+        CircularPad3d,
+        ConstantPad1d,
+        ConstantPad2d,
+        ConstantPad3d,
+        ReflectionPad1d,
+        ReflectionPad2d,
+        ReflectionPad3d,
+        ReplicationPad1d,
+        ReplicationPad2d,
+        ReplicationPad3d,
+        ZeroPad1d,
+        ZeroPad2d,
+        ZeroPad3d,
+    )
+    from portanet.nn.parameter_containers import ParameterDict, ParameterList
+    from portanet.nn.pooling import (
+        AdaptiveAvgPool1d,
+        AdaptiveAvgPool2d,
+        AdaptiveAvgPool3d,
+        AdaptiveMaxPool1d,
+        AdaptiveMaxPool2d,
+        AdaptiveMaxPool3d,
+        AvgPool1d,
+        AvgPool2d,
+        AvgPool3d,
+        Fold,
+        LPPool1d,
+        LPPool2d,
+        LPPool3d,
+        MaxPool1d,
+        MaxPool2d,
+        MaxPool3d,
+        Unfold,
+    )
+    from portanet.nn.positions import RotaryEmbedding, SinusoidalPositions
+    from portanet.nn.rectifiers import (
+        CELU,
+        ELU,
+        SELU,
+        Hardshrink,
+        Hardsigmoid,
+        Hardswish,
+        Hardtanh,
+        LeakyReLU,
+        PReLU,
+        ReLU6,
+        RReLU,
+        Softshrink,
+        Threshold,
+    )
+    from portanet.nn.recurrent import GRU, LSTM, RNN
+    from portanet.nn.recurrent_cells import GRUCell, LSTMCell, RNNCell
+    from portanet.nn.regression_losses import (
+        GaussianNLLLoss,
+        HuberLoss,
+        KLDivLoss,
+        L1Loss,
+        PoissonNLLLoss,
+        SmoothL1Loss,
+    )
+    from portanet.nn.shape import ChannelShuffle, Flatten, PixelShuffle, PixelUnshuffle, Unflatten
+    from portanet.nn.transformer import (
+        Transformer,
+        TransformerDecoder,
+        TransformerDecoderLayer,
+        TransformerEncoder,
+        TransformerEncoderLayer,
+    )
 
 __all__ = [
     "AdaptiveAvgPool1d",
@@ -302,3 +315,30 @@ __all__ = [
     "init",
     "utils",
 ]
+
+__getattr__, __dir__ = late_names(
+    __name__,
+    [
+        "convolution",
+        "pooling",
+        "normalization",
+        "dropout",
+        "embedding",
+        "attention",
+        "transformer",
+        "recurrent",
+        "gates",
+        "rectifiers",
+        "shape",
+        "adaptive_softmax",
+        "classification_losses",
+        "distances",
+        "margin_losses",
+        "padding",
+        "parameter_containers",
+        "positions",
+        "recurrent_cells",
+        "regression_losses",
+        "utils",
+    ],
+)

@@ -5,9 +5,9 @@ The less common ones are loaded when they are first asked for, which keeps ``imp
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from portanet.late import late_names
 from portanet.optim.adam import Adam, AdamW
 from portanet.optim.optimizer import Optimizer
 from portanet.optim.sgd import SGD
@@ -49,13 +49,10 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = import_module(f"{__name__}.{name.lower()}")
-    found = globals()[name] = getattr(module, name, module)
-    return found
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = late_names(
+    __name__,
+    [
+        *("lr_scheduler", "rmsprop", "averaging", "adagrad", "nadam", "radam", "lion", "muon", "lbfgs"),
+        *("adafactor", "adadelta", "adamax", "asgd", "rprop"),
+    ],
+)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from portanet.backend import backend_of
 from portanet.dtypes import Device, float64
@@ -13,6 +12,9 @@ from portanet.errors import DTypeError
 from portanet.functions.inspection import to_host
 from portanet.protocols import Array
 from portanet.tensor import Tensor, asarray
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["COLOURS", "MARKERS", "host_numbers", "matplotlib_module", "new_axes", "save"]
 
@@ -101,6 +103,8 @@ def save(picture: Any, path: str | os.PathLike[str], *, dpi: float = 150) -> Pat
             f"picture: expected matplotlib Axes or a Figure, got {type(picture).__name__}. Pass what a plotting "
             "function returned."
         )
+    from pathlib import Path
+
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(target, dpi=dpi)

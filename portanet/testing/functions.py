@@ -18,6 +18,7 @@ from portanet.dtypes import complex64, complex128, float32, float64
 from portanet.errors import ConformanceError, GradientError
 from portanet.functions.elementwise import real
 from portanet.functions.reductions import sum as sum_of
+from portanet.nn import functional
 from portanet.ops import elementwise, indexing
 from portanet.random import Generator
 from portanet.tensor import RECORDED_OPS, Tensor, asarray
@@ -45,6 +46,10 @@ __all__ = [
 ]
 
 Check = Callable[[Any, Sample, list[Any], Any], None]
+
+
+for _name in functional.__all__:
+    getattr(functional, _name)  # loads it, and so makes the Tensor functions of all ops of networks
 
 
 def try_samples(check: Check, function: Any, rng: Any, limit: int | None = None) -> None:

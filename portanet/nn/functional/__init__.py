@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from portanet.late import late_names
 from portanet.nn.functional.activation import (
     gumbel_softmax,
     log_softmax,
@@ -15,18 +18,6 @@ from portanet.nn.functional.activation import (
     tanh,
     tanhshrink,
 )
-from portanet.nn.functional.attention import scaled_dot_product_attention
-from portanet.nn.functional.classification_losses import linear_cross_entropy, nll_loss
-from portanet.nn.functional.convolution import (
-    conv1d,
-    conv2d,
-    conv3d,
-    conv_transpose1d,
-    conv_transpose2d,
-    conv_transpose3d,
-)
-from portanet.nn.functional.ctc import ctc_loss
-from portanet.nn.functional.distances import cosine_similarity, normalize, pairwise_distance
 from portanet.nn.functional.dropout import (
     alpha_dropout,
     dropout,
@@ -36,12 +27,6 @@ from portanet.nn.functional.dropout import (
     feature_alpha_dropout,
 )
 from portanet.nn.functional.embedding import embedding, embedding_bag, one_hot
-from portanet.nn.functional.embedding_losses import (
-    cosine_embedding_loss,
-    triplet_margin_loss,
-    triplet_margin_with_distance_loss,
-)
-from portanet.nn.functional.gates import gelu, glu, mish, silu
 from portanet.nn.functional.linear import bilinear, linear
 from portanet.nn.functional.losses import (
     binary_cross_entropy,
@@ -49,75 +34,95 @@ from portanet.nn.functional.losses import (
     cross_entropy,
     mse_loss,
 )
-from portanet.nn.functional.margin_losses import (
-    hinge_embedding_loss,
-    margin_ranking_loss,
-    multi_margin_loss,
-    multilabel_margin_loss,
-    multilabel_soft_margin_loss,
-    soft_margin_loss,
-)
-from portanet.nn.functional.normalization import (
-    batch_norm,
-    group_norm,
-    instance_norm,
-    layer_norm,
-    local_response_norm,
-    rms_norm,
-)
-from portanet.nn.functional.padding import pad
-from portanet.nn.functional.pooling import (
-    adaptive_avg_pool1d,
-    adaptive_avg_pool2d,
-    adaptive_avg_pool3d,
-    adaptive_max_pool1d,
-    adaptive_max_pool2d,
-    adaptive_max_pool3d,
-    avg_pool1d,
-    avg_pool2d,
-    avg_pool3d,
-    fold,
-    lp_pool1d,
-    lp_pool2d,
-    lp_pool3d,
-    max_pool1d,
-    max_pool2d,
-    max_pool3d,
-    unfold,
-)
-from portanet.nn.functional.rectifiers import (
-    celu,
-    elu,
-    hardshrink,
-    hardsigmoid,
-    hardswish,
-    hardtanh,
-    leaky_relu,
-    prelu,
-    relu6,
-    rrelu,
-    selu,
-    softshrink,
-    threshold,
-)
-from portanet.nn.functional.recurrent import (
-    gru_cell,
-    gru_states,
-    lstm_cell,
-    lstm_states,
-    rnn_relu_cell,
-    rnn_states,
-    rnn_tanh_cell,
-)
-from portanet.nn.functional.regression_losses import (
-    gaussian_nll_loss,
-    huber_loss,
-    kl_div,
-    l1_loss,
-    poisson_nll_loss,
-    smooth_l1_loss,
-)
-from portanet.nn.functional.shape import channel_shuffle, pixel_shuffle, pixel_unshuffle
+
+if TYPE_CHECKING:
+    from portanet.nn.functional.attention import scaled_dot_product_attention
+    from portanet.nn.functional.classification_losses import linear_cross_entropy, nll_loss
+    from portanet.nn.functional.convolution import (
+        conv1d,
+        conv2d,
+        conv3d,
+        conv_transpose1d,
+        conv_transpose2d,
+        conv_transpose3d,
+    )
+    from portanet.nn.functional.ctc import ctc_loss
+    from portanet.nn.functional.distances import cosine_similarity, normalize, pairwise_distance
+    from portanet.nn.functional.embedding_losses import (
+        cosine_embedding_loss,
+        triplet_margin_loss,
+        triplet_margin_with_distance_loss,
+    )
+    from portanet.nn.functional.gates import gelu, glu, mish, silu
+    from portanet.nn.functional.margin_losses import (
+        hinge_embedding_loss,
+        margin_ranking_loss,
+        multi_margin_loss,
+        multilabel_margin_loss,
+        multilabel_soft_margin_loss,
+        soft_margin_loss,
+    )
+    from portanet.nn.functional.normalization import (
+        batch_norm,
+        group_norm,
+        instance_norm,
+        layer_norm,
+        local_response_norm,
+        rms_norm,
+    )
+    from portanet.nn.functional.padding import pad
+    from portanet.nn.functional.pooling import (
+        adaptive_avg_pool1d,
+        adaptive_avg_pool2d,
+        adaptive_avg_pool3d,
+        adaptive_max_pool1d,
+        adaptive_max_pool2d,
+        adaptive_max_pool3d,
+        avg_pool1d,
+        avg_pool2d,
+        avg_pool3d,
+        fold,
+        lp_pool1d,
+        lp_pool2d,
+        lp_pool3d,
+        max_pool1d,
+        max_pool2d,
+        max_pool3d,
+        unfold,
+    )
+    from portanet.nn.functional.rectifiers import (
+        celu,
+        elu,
+        hardshrink,
+        hardsigmoid,
+        hardswish,
+        hardtanh,
+        leaky_relu,
+        prelu,
+        relu6,
+        rrelu,
+        selu,
+        softshrink,
+        threshold,
+    )
+    from portanet.nn.functional.recurrent import (
+        gru_cell,
+        gru_states,
+        lstm_cell,
+        lstm_states,
+        rnn_relu_cell,
+        rnn_states,
+        rnn_tanh_cell,
+    )
+    from portanet.nn.functional.regression_losses import (
+        gaussian_nll_loss,
+        huber_loss,
+        kl_div,
+        l1_loss,
+        poisson_nll_loss,
+        smooth_l1_loss,
+    )
+    from portanet.nn.functional.shape import channel_shuffle, pixel_shuffle, pixel_unshuffle
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -226,3 +231,24 @@ __all__ = [
     "triplet_margin_with_distance_loss",
     "unfold",
 ]
+
+__getattr__, __dir__ = late_names(
+    __name__,
+    [
+        "convolution",
+        "pooling",
+        "normalization",
+        "gates",
+        "rectifiers",
+        "attention",
+        "classification_losses",
+        "ctc",
+        "distances",
+        "embedding_losses",
+        "margin_losses",
+        "padding",
+        "recurrent",
+        "regression_losses",
+        "shape",
+    ],
+)
