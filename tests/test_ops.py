@@ -85,18 +85,8 @@ def test_every_op_has_samples() -> None:
 
 
 OF_NETWORKS = {
-    *(
-        "activations",
-        "attention",
-        "convolution",
-        "ctc",
-        "layers",
-        "losses",
-        "normalization",
-        "padding",
-        "recurrent",
-    ),
-    "windows",
+    *("activations", "attention", "convolution", "ctc", "layers", "losses", "normalization", "padding"),
+    *("recurrent", "resampling", "unpooling", "windows"),
 }
 """Chapters whose functions stand in ``portanet.nn.functional``."""
 OFFERED_AS = {
@@ -108,8 +98,10 @@ OFFERED_AS = {
     "max_pool": "max_pool2d",
     "normalize": "layer_norm",
     "normalize_with_statistics": "batch_norm",
+    "resample": "interpolate",
     "soft_cross_entropy": "cross_entropy",
     "sum_pool": "avg_pool2d",
+    "unpool": "max_unpool2d",
     "windows": "unfold",
 }
 """Ops that a function with another name runs."""

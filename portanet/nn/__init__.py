@@ -23,7 +23,7 @@ from portanet.nn.containers import ModuleDict, ModuleList, Sequential
 from portanet.nn.linear import Bilinear, Identity, LazyLinear, Linear
 from portanet.nn.losses import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
 from portanet.nn.module import Module, UnmatchedKeys
-from portanet.nn.parameter import Parameter, UninitializedParameter
+from portanet.nn.parameter import Buffer, Parameter, UninitializedParameter
 
 if TYPE_CHECKING:
     from portanet.nn import utils
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         LazyConvTranspose2d,
         LazyConvTranspose3d,
     )
+    from portanet.nn.cross_map import CrossMapLRN2d
     from portanet.nn.distances import CosineSimilarity, PairwiseDistance
     from portanet.nn.dropout import (
         AlphaDropout,
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
         FeatureAlphaDropout,
     )
     from portanet.nn.embedding import Embedding, EmbeddingBag
+    from portanet.nn.fractional_pooling import FractionalMaxPool2d, FractionalMaxPool3d
     from portanet.nn.gates import GELU, GLU, Mish, SiLU
     from portanet.nn.margin_losses import (
         CosineEmbeddingLoss,
@@ -137,8 +139,8 @@ if TYPE_CHECKING:
         Softshrink,
         Threshold,
     )
-    from portanet.nn.recurrent import GRU, LSTM, RNN
-    from portanet.nn.recurrent_cells import GRUCell, LSTMCell, RNNCell
+    from portanet.nn.recurrent import GRU, LSTM, RNN, RNNBase
+    from portanet.nn.recurrent_cells import GRUCell, LSTMCell, RNNCell, RNNCellBase
     from portanet.nn.regression_losses import (
         GaussianNLLLoss,
         HuberLoss,
@@ -155,8 +157,18 @@ if TYPE_CHECKING:
         TransformerEncoder,
         TransformerEncoderLayer,
     )
+    from portanet.nn.unpooling import MaxUnpool1d, MaxUnpool2d, MaxUnpool3d
+    from portanet.nn.upsampling import Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
 
 __all__ = [
+    "CELU",
+    "ELU",
+    "GELU",
+    "GLU",
+    "GRU",
+    "LSTM",
+    "RNN",
+    "SELU",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveAvgPool3d",
@@ -174,7 +186,7 @@ __all__ = [
     "BatchNorm2d",
     "BatchNorm3d",
     "Bilinear",
-    "CELU",
+    "Buffer",
     "CTCLoss",
     "ChannelShuffle",
     "CircularPad1d",
@@ -192,19 +204,18 @@ __all__ = [
     "CosineEmbeddingLoss",
     "CosineSimilarity",
     "CrossEntropyLoss",
+    "CrossMapLRN2d",
     "Dropout",
     "Dropout1d",
     "Dropout2d",
     "Dropout3d",
-    "ELU",
     "Embedding",
     "EmbeddingBag",
     "FeatureAlphaDropout",
     "Flatten",
     "Fold",
-    "GELU",
-    "GLU",
-    "GRU",
+    "FractionalMaxPool2d",
+    "FractionalMaxPool3d",
     "GRUCell",
     "GaussianNLLLoss",
     "GroupNorm",
@@ -224,7 +235,6 @@ __all__ = [
     "LPPool1d",
     "LPPool2d",
     "LPPool3d",
-    "LSTM",
     "LSTMCell",
     "LayerNorm",
     "LazyBatchNorm1d",
@@ -251,6 +261,9 @@ __all__ = [
     "MaxPool1d",
     "MaxPool2d",
     "MaxPool3d",
+    "MaxUnpool1d",
+    "MaxUnpool2d",
+    "MaxUnpool3d",
     "Mish",
     "Module",
     "ModuleDict",
@@ -269,8 +282,9 @@ __all__ = [
     "PixelUnshuffle",
     "PoissonNLLLoss",
     "RMSNorm",
-    "RNN",
+    "RNNBase",
     "RNNCell",
+    "RNNCellBase",
     "RReLU",
     "ReLU",
     "ReLU6",
@@ -281,7 +295,6 @@ __all__ = [
     "ReplicationPad2d",
     "ReplicationPad3d",
     "RotaryEmbedding",
-    "SELU",
     "Sequential",
     "SiLU",
     "Sigmoid",
@@ -308,6 +321,9 @@ __all__ = [
     "Unfold",
     "UninitializedParameter",
     "UnmatchedKeys",
+    "Upsample",
+    "UpsamplingBilinear2d",
+    "UpsamplingNearest2d",
     "ZeroPad1d",
     "ZeroPad2d",
     "ZeroPad3d",
@@ -332,13 +348,17 @@ __getattr__, __dir__ = late_names(
         "shape",
         "adaptive_softmax",
         "classification_losses",
+        "cross_map",
         "distances",
+        "fractional_pooling",
         "margin_losses",
         "padding",
         "parameter_containers",
         "positions",
         "recurrent_cells",
         "regression_losses",
+        "unpooling",
+        "upsampling",
         "utils",
     ],
 )

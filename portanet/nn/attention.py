@@ -5,30 +5,16 @@ from __future__ import annotations
 from math import sqrt
 from typing import Any
 
-from portanet.backend import require_backend_of
 from portanet.checks import check_number, whole_number
 from portanet.dtypes import Device, DType
-from portanet.errors import DTypeError, OptionError, ShapeError
+from portanet.errors import OptionError, ShapeError
 from portanet.functions.creation import zeros
-from portanet.functions.elementwise import add, logical_not, logical_or, where
-from portanet.functions.linear_algebra import matmul
-from portanet.functions.manipulation import (
-    broadcast_to,
-    concat,
-    expand_dims,
-    permute_dims,
-    reshape,
-    squeeze,
-)
-from portanet.functions.reductions import mean
+from portanet.functions.manipulation import concat
 from portanet.nn import init
-from portanet.nn.functional.attention import attention_weights
-from portanet.nn.functional.dropout import dropout
-from portanet.nn.functional.linear import linear
+from portanet.nn.functional import multihead
 from portanet.nn.linear import Linear
 from portanet.nn.module import Module
 from portanet.nn.parameter import Parameter
-from portanet.nn.utils.rnn import full_beside
 from portanet.protocols import Array
 from portanet.random import normal, uniform
 from portanet.tensor import unwrap
@@ -229,7 +215,8 @@ class MultiheadAttention(Module):
         average_attn_weights : bool, default True
             Whether the weights that are returned are their mean over the heads.
         is_causal : bool, default False
-            A promise that ``attn_mask``, which must be given, is the causal one. Nothing depends on it.
+            A promise that ``attn_mask``, which must be given, is the causal one: without
+            ``need_weights`` and padding it is not looked at then.
         cache : KeyValueCache, optional
             Key and value are appended to what it holds, and the queries look at all of it; masks then count
             all keys.
@@ -246,149 +233,31 @@ class MultiheadAttention(Module):
         ShapeError, DTypeError, OptionError
             If the arguments do not go together.
         """
-        if is_causal and attn_mask is None:
-            raise OptionError(
-                "is_causal: MultiheadAttention takes it as a promise about attn_mask, which was not given. Pass "
-                "attn_mask=nn.Transformer.generate_square_subsequent_mask(length)."
-            )
-        batched = self._check_input(query, key, value)
-        batch_axis = 0 if self.batch_first else 1
-        q, k, v = self._projected(query, key, value)
-        if not batched:
-            q, k, v = (expand_dims(x, axis=batch_axis) for x in (q, k, v))
-        q, k, v = self._in_heads(q), self._in_heads(k), self._in_heads(v)
-        if cache is not None:
-            k, v = cache.append(k, v)
-        keys = unwrap(k).shape[-2]
-        k, v = self._with_extra(k, v)
-        mask = self._mask(key_padding_mask, attn_mask, q, keys, unwrap(k).shape[-2] - keys, batched)
-        weights = attention_weights(q, k, mask)
-        if self.dropout and self.training:
-            weights = dropout(weights, self.dropout)
-        mixed = matmul(weights, v)  # (batch, heads, queries, keys) @ (batch, heads, keys, width)
-        batch, _, queries, _ = unwrap(mixed).shape
-        if self.batch_first:
-            rows = reshape(permute_dims(mixed, (0, 2, 1, 3)), (batch, queries, self.embed_dim))
-        else:
-            rows = reshape(permute_dims(mixed, (2, 0, 1, 3)), (queries, batch, self.embed_dim))
-        output = self.out_proj(rows)
-        if not batched:
-            output = squeeze(output, batch_axis)
-        if not need_weights:
-            return output, None
-        if average_attn_weights:
-            weights = mean(weights, axis=1)
-        return output, weights if batched else squeeze(weights, 0)
-
-    def _check_input(self, query: Array, key: Array, value: Array) -> bool:
-        """Whether there is an axis of the batch."""
-        shapes = []
-        for name, x in (("query", query), ("key", key), ("value", value)):
-            require_backend_of(unwrap(x), name)
-            shapes.append(tuple(unwrap(x).shape))
-        axes = "(batch, positions" if self.batch_first else "(positions, batch"
+        name = "MultiheadAttention"
         widths = (self.embed_dim, self.kdim, self.vdim)
-        for name, shape, width in zip(("query", "key", "value"), shapes, widths, strict=True):
-            if len(shape) not in (2, 3) or len(shape) != len(shapes[0]) or shape[-1] != width:
-                raise ShapeError(
-                    f"{name}: MultiheadAttention expects shape {axes}, {width}), or query, key and value without the "
-                    f"batch; got shapes {shapes[0]}, {shapes[1]} and {shapes[2]}."
-                )
-        batched = len(shapes[0]) == 3
-        axis = 0 if self.batch_first else 1
-        if shapes[1][:-1] != shapes[2][:-1] or (batched and shapes[0][axis] != shapes[1][axis]):
-            raise ShapeError(
-                f"key: MultiheadAttention expects as many sequences as query has, and as many positions as value has; "
-                f"got shapes {shapes[0]}, {shapes[1]} and {shapes[2]}."
-            )
-        return batched
-
-    def _projected(self, query: Array, key: Array, value: Array) -> tuple[Any, Any, Any]:
-        width, weight, bias = self.embed_dim, self.in_proj_weight, self.in_proj_bias
-        if weight is not None and query is key and key is value:  # one product instead of three
-            whole = linear(query, weight, bias)
-            return whole[..., :width], whole[..., width : 2 * width], whole[..., 2 * width :]
-        if weight is not None:
-            weights = [weight[k * width : (k + 1) * width, ...] for k in range(3)]
-        else:
-            weights = [self.q_proj_weight, self.k_proj_weight, self.v_proj_weight]
-        biases = [None if bias is None else bias[k * width : (k + 1) * width] for k in range(3)]
-        q, k, v = (linear(x, w, b) for x, w, b in zip((query, key, value), weights, biases, strict=True))
-        return q, k, v
-
-    def _in_heads(self, x: Any) -> Any:
-        """Shape (batch, heads, positions, width)."""
-        one, other, _ = unwrap(x).shape
-        apart = reshape(x, (one, other, self.num_heads, self.head_dim))
-        return permute_dims(apart, (0, 2, 1, 3) if self.batch_first else (1, 2, 0, 3))
-
-    def _with_extra(self, k: Any, v: Any) -> tuple[Any, Any]:
-        """Keys and values with the learned ones and the zeros."""
-        shape = (unwrap(k).shape[0], self.num_heads, 1, self.head_dim)
-        if self.bias_k is not None:
-            one = (1, self.num_heads, 1, self.head_dim)
-            k = concat([k, broadcast_to(reshape(self.bias_k, one), shape)], axis=-2)
-            v = concat([v, broadcast_to(reshape(self.bias_v, one), shape)], axis=-2)
-        if self.add_zero_attn:
-            zero = full_beside(k, shape, 0.0)
-            k, v = concat([k, zero], axis=-2), concat([v, zero], axis=-2)
-        return k, v
-
-    def _mask(self, padding: Any, mask: Any, q: Any, keys: int, extra: int, batched: bool) -> Any:
-        """Both masks as one, in the form of :func:`scaled_dot_product_attention`."""
-        batch, heads, queries, _ = unwrap(q).shape
-        masks = []
-        if padding is not None:
-            wanted = (batch, keys) if batched else (keys,)
-            _check_mask("key_padding_mask", padding, q, [wanted])
-            masks.append(reshape(padding, (batch, 1, 1, keys)))
-        if mask is not None:
-            _check_mask("attn_mask", mask, q, [(queries, keys), (batch * heads, queries, keys)])
-            flat = len(unwrap(mask).shape) == 2
-            masks.append(reshape(mask, (1, 1, queries, keys) if flat else (batch, heads, queries, keys)))
-        if not masks:
-            return None
-        if not all(_is_boolean(mask) for mask in masks):
-            masks = [_as_numbers(mask, q) if _is_boolean(mask) else mask for mask in masks]
-            whole = masks[0] if len(masks) == 1 else add(*masks)
-            return _widened(whole, extra)
-        whole = masks[0] if len(masks) == 1 else logical_or(*masks)
-        return logical_not(_widened(whole, extra))
+        multihead.check_promise(name, is_causal, attn_mask)
+        batched = multihead.check_sequences(name, query, key, value, widths, self.batch_first)
+        weights = (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight)
+        q, k, v = multihead.projected(
+            query, key, value, self.embed_dim, self.in_proj_weight, weights, self.in_proj_bias
+        )
+        return multihead.attended(
+            name,
+            (q, k, v),
+            self.num_heads,
+            self.out_proj,
+            batched=batched,
+            batch_first=self.batch_first,
+            extra=(self.bias_k, self.bias_v, self.add_zero_attn),
+            dropout_p=self.dropout if self.training else 0.0,
+            masks=(key_padding_mask, attn_mask),
+            is_causal=is_causal,
+            need_weights=need_weights,
+            average_weights=average_attn_weights,
+            append=None if cache is None else cache.append,
+        )
 
 
 def _xavier_bound(rows: int, columns: int) -> float:
     """Of the uniform distribution that keeps variances both ways (Glorot and Bengio, 2010)."""
     return sqrt(6 / (rows + columns))
-
-
-def _is_boolean(mask: Any) -> bool:
-    array = unwrap(mask)
-    return require_backend_of(array, "mask").dtype_of(array).name == "bool"
-
-
-def _as_numbers(mask: Any, q: Any) -> Any:
-    """Minus infinity where a mask is True, else 0."""
-    zero = full_beside(q, (1, 1, 1, 1), 0.0)
-    return where(mask, float("-inf"), zero)
-
-
-def _widened(mask: Any, extra: int) -> Any:
-    """A mask that lets every query look at keys that have come in addition."""
-    if not extra:
-        return mask
-    padding = full_beside(mask, (*unwrap(mask).shape[:-1], extra), False if _is_boolean(mask) else 0.0)
-    return concat([mask, padding], axis=-1)
-
-
-def _check_mask(name: str, mask: Any, q: Any, shapes: list[tuple[int, ...]]) -> None:
-    array, its = unwrap(mask), unwrap(q)
-    found = require_backend_of(array, name).dtype_of(array)
-    wanted = require_backend_of(its, "query").dtype_of(its)
-    if found.name != "bool" and found != wanted:
-        raise DTypeError(
-            f"{name}: MultiheadAttention expects booleans, True where not to look, or numbers of the query's data type "
-            f"{wanted.name}; got {found.name}. Convert it with portanet.astype."
-        )
-    if tuple(array.shape) not in shapes:
-        text = " or ".join(str(shape) for shape in shapes)
-        raise ShapeError(f"{name}: MultiheadAttention expects shape {text}, got {tuple(array.shape)}.")

@@ -16,7 +16,7 @@ from portanet.conversion import native_place
 from portanet.dtypes import Device, DType, float32, float64
 from portanet.errors import DTypeError, StateDictError
 from portanet.graph import HookHandle, Version
-from portanet.nn.parameter import Parameter, UninitializedParameter
+from portanet.nn.parameter import Buffer, Parameter, UninitializedParameter
 from portanet.protocols import Array
 from portanet.tensor import Tensor, as_native, wrap
 
@@ -103,6 +103,9 @@ class Module:
                     f"{type(self).__name__}.{name} is a Parameter; assign nn.Parameter(...) or None, not a "
                     f"{type(value).__name__}, which would not be trained."
                 )
+        elif isinstance(value, Buffer):
+            self.register_buffer(name, value, value.persistent)
+            return
         elif self._buffer_names and name in self._buffer_names:
             if value is not None and not isinstance(value, Tensor):
                 raise TypeError(
@@ -128,7 +131,7 @@ class Module:
     # Its parts
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
-        """Own a Tensor that is saved and moved with the module but not trained.
+        """Own a Tensor that is saved and moved with the module but not trained; :class:`Buffer` is the short form.
 
         Parameters
         ----------

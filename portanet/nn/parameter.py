@@ -1,4 +1,4 @@
-"""Parameters: the Tensors that a module owns and an optimizer changes."""
+"""Parameters and buffers: the Tensors that a module owns, those that an optimizer changes and the others."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from portanet.dtypes import Device, DType, float32
 from portanet.errors import ShapeError
 from portanet.tensor import Tensor
 
-__all__ = ["Parameter", "UninitializedParameter"]
+__all__ = ["Buffer", "Parameter", "UninitializedParameter"]
 
 Self = TypeVar("Self", bound="UninitializedParameter")
+B = TypeVar("B", bound="Buffer")
 
 
 class Parameter(Tensor):
@@ -35,6 +36,38 @@ class Parameter(Tensor):
         super().__init__(data.detach() if isinstance(data, Tensor) else data)
         if requires_grad:
             self.requires_grad_()
+
+
+class Buffer(Tensor):
+    """A Tensor that becomes a buffer of the :class:`Module` to which it is assigned: saved and moved, but not trained.
+
+    Parameters
+    ----------
+    data : optional
+        As for :class:`portanet.Tensor`; it is copied. Default: no numbers, shape (0,).
+    persistent : bool, default True
+        Whether it belongs to the state dict.
+
+    Examples
+    --------
+    >>> layer = pn.nn.Module()
+    >>> layer.count = pn.nn.Buffer(pn.zeros((2,)))
+    >>> layer.state_dict()
+    {'count': Tensor([0., 0.])}
+    """
+
+    __slots__ = ("persistent",)
+
+    persistent: bool
+
+    def __init__(self, data: Any = None, *, persistent: bool = True) -> None:
+        super().__init__([] if data is None else data.detach() if isinstance(data, Tensor) else data)
+        self.persistent = persistent
+
+    def __deepcopy__(self: B, memo: dict[int, Any]) -> B:
+        twin = super().__deepcopy__(memo)
+        twin.persistent = self.persistent
+        return twin
 
 
 class _Wishes:

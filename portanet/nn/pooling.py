@@ -147,6 +147,21 @@ class AvgPool1d(_AvgPool):
 
     dims = 1
 
+    def __init__(
+        self,
+        kernel_size: Ints,
+        stride: Ints | None = None,
+        padding: Ints = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+    ) -> None:
+        super().__init__(kernel_size, stride, padding, ceil_mode, count_include_pad)
+        # Of the poolings this one alone keeps and shows tuples, as PyTorch's does.
+        self.kernel_size, self.stride, self.padding = (
+            (value,) if isinstance(value, int) else tuple(value)
+            for value in (self.kernel_size, self.stride, self.padding)
+        )
+
 
 class AvgPool2d(_AvgPool):
     """The mean of each window, see :func:`portanet.nn.functional.avg_pool2d`."""

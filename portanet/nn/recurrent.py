@@ -19,27 +19,38 @@ from portanet.functions.indexing import take
 from portanet.functions.manipulation import concat, moveaxis, reshape, squeeze, stack
 from portanet.nn import init
 from portanet.nn.functional import recurrent as functional
+from portanet.nn.functional.beside import full_beside
 from portanet.nn.functional.dropout import dropout
 from portanet.nn.functional.linear import linear
 from portanet.nn.module import Module
 from portanet.nn.parameter import Parameter
 from portanet.nn.recurrent_cells import check_nonlinearity, check_state
-from portanet.nn.utils.rnn import PackedSequence, full_beside, indices_beside, whole_numbers
+from portanet.nn.utils.rnn import PackedSequence, indices_beside, whole_numbers
 from portanet.protocols import Array
 from portanet.random import uniform
 from portanet.tensor import unwrap
 
-__all__ = ["GRU", "LSTM", "RNN"]
+__all__ = ["GRU", "LSTM", "RNN", "RNNBase"]
+
+_GATES = {"RNN_TANH": 1, "RNN_RELU": 1, "GRU": 3, "LSTM": 4}
 
 
-class _Recurrent(Module):
-    """What the recurrent layers share: parameters, layers over layers, both directions, packed sequences."""
+class RNNBase(Module):
+    """What the recurrent layers share: parameters, layers over layers, both directions, packed sequences.
 
-    _gates = 1
-    _state_names: tuple[str, ...] = ("h_0",)
+    It holds parameters and options; :class:`RNN`, :class:`LSTM` and :class:`GRU` add the recurrence itself.
+
+    Parameters
+    ----------
+    mode : str
+        ``"RNN_TANH"``, ``"RNN_RELU"``, ``"GRU"`` or ``"LSTM"``, which decides how many gates the parameters are for.
+    input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size, device, dtype
+        As for :class:`LSTM`.
+    """
 
     def __init__(
         self,
+        mode: str,
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
@@ -51,6 +62,9 @@ class _Recurrent(Module):
         device: Device | str | None = None,
         dtype: DType | None = None,
     ) -> None:
+        if mode not in _GATES:
+            raise OptionError(f"mode: expected one of {', '.join(map(repr, _GATES))}, got {mode!r}.")
+        self.mode = mode
         self.input_size = whole_number("input_size", input_size, low=1)
         self.hidden_size = hidden_size = whole_number("hidden_size", hidden_size, low=1)
         self.num_layers = num_layers = whole_number("num_layers", num_layers, low=1)
@@ -79,6 +93,10 @@ class _Recurrent(Module):
                     setattr(self, name + suffix, Parameter(drawn))
 
     @property
+    def _state_names(self) -> tuple[str, ...]:
+        return ("h_0", "c_0") if self.mode == "LSTM" else ("h_0",)
+
+    @property
     def _directions(self) -> int:
         return 2 if self.bidirectional else 1
 
@@ -90,7 +108,7 @@ class _Recurrent(Module):
         return [f"_l{layer}", f"_l{layer}_reverse"][: self._directions]
 
     def _shapes(self, layer: int) -> dict[str, tuple[int, ...]]:
-        rows = self._gates * self.hidden_size
+        rows = _GATES[self.mode] * self.hidden_size
         fed = self._out_size * self._directions if layer else self.input_size
         shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, fed), "weight_hh": (rows, self._out_size)}
         if self.bias:
@@ -241,7 +259,10 @@ class _Recurrent(Module):
         self, rows: Any, initial: list[Any], suffix: str, batch_sizes: tuple[int, ...], reverse: bool
     ) -> list[Any]:
         """The states of one layer in one direction after each row."""
-        raise NotImplementedError
+        raise NotImplementedError(
+            f"{type(self).__name__} must define forward(): RNNBase holds parameters and options, and no recurrence. "
+            "Use nn.RNN, nn.LSTM or nn.GRU, or define forward() in your subclass."
+        )
 
     def _affine(self, rows: Any, suffix: str, both_biases: bool) -> Any:
         """What the input of each row adds to the gates."""
@@ -270,7 +291,7 @@ class _Recurrent(Module):
         return text
 
 
-class RNN(_Recurrent):
+class RNN(RNNBase):
     """Elman network: ``h' = tanh(x @ weight_ih.T + bias_ih + h @ weight_hh.T + bias_hh)`` (Elman, 1990).
 
     Parameters
@@ -315,6 +336,7 @@ class RNN(_Recurrent):
     ) -> None:
         check_nonlinearity(nonlinearity)
         super().__init__(
+            "RNN_TANH" if nonlinearity == "tanh" else "RNN_RELU",
             input_size,
             hidden_size,
             num_layers,
@@ -343,7 +365,7 @@ class RNN(_Recurrent):
         return [states]
 
 
-class LSTM(_Recurrent):
+class LSTM(RNNBase):
     """Long short-term memory (Hochreiter and Schmidhuber, 1997; forget gates: Gers et al., 2000).
 
     With ``i, f, g, o = x @ weight_ih.T + bias_ih + h @ weight_hh.T + bias_hh``:
@@ -365,8 +387,32 @@ class LSTM(_Recurrent):
     ((2, 5, 8), (2, 2, 4), (2, 2, 4))
     """
 
-    _gates = 4
-    _state_names = ("h_0", "c_0")
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: Device | str | None = None,
+        dtype: DType | None = None,
+    ) -> None:
+        super().__init__(
+            "LSTM",
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            proj_size,
+            device,
+            dtype,
+        )
 
     def _states(
         self, rows: Any, initial: list[Any], suffix: str, batch_sizes: tuple[int, ...], reverse: bool
@@ -384,7 +430,7 @@ class LSTM(_Recurrent):
         return [states[:, : self._out_size], states[:, self._out_size :]]
 
 
-class GRU(_Recurrent):
+class GRU(RNNBase):
     """Gated recurrent units (Cho et al., 2014), with the reset gate behind the product, as in cuDNN and PyTorch.
 
     With ``r, z, n = x @ weight_ih.T + bias_ih`` and ``r_h, z_h, n_h = h @ weight_hh.T + bias_hh``:
@@ -403,8 +449,6 @@ class GRU(_Recurrent):
     ((5, 4), (1, 4))
     """
 
-    _gates = 3
-
     def __init__(
         self,
         input_size: int,
@@ -418,6 +462,7 @@ class GRU(_Recurrent):
         dtype: DType | None = None,
     ) -> None:
         super().__init__(
+            "GRU",
             input_size,
             hidden_size,
             num_layers,

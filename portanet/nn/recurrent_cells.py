@@ -12,14 +12,14 @@ from portanet.errors import DTypeError, OptionError, ShapeError
 from portanet.functions.manipulation import reshape, squeeze
 from portanet.nn import init
 from portanet.nn.functional import recurrent as functional
+from portanet.nn.functional.beside import full_beside
 from portanet.nn.module import Module
 from portanet.nn.parameter import Parameter
-from portanet.nn.utils.rnn import full_beside
 from portanet.protocols import Array
 from portanet.random import uniform
 from portanet.tensor import unwrap
 
-__all__ = ["GRUCell", "LSTMCell", "RNNCell", "check_nonlinearity", "check_state"]
+__all__ = ["GRUCell", "LSTMCell", "RNNCell", "RNNCellBase", "check_nonlinearity", "check_state"]
 
 
 def check_nonlinearity(nonlinearity: str) -> None:
@@ -39,11 +39,27 @@ def check_state(layer: str, name: str, state: Array, input: Array) -> None:
         )
 
 
-class _Cell(Module):
-    """What the single steps share."""
+class RNNCellBase(Module):
+    """What the single steps share: two weights, two biases, and their sizes. A subclass defines ``forward``.
 
-    _gates = 1
-    _states = 1
+    Parameters
+    ----------
+    input_size, hidden_size : int
+        Length of the last axis of the input, and of the state.
+    bias : bool
+        Whether there are biases.
+    num_chunks : int
+        How many gates, or other parts, the rows of the parameters are for.
+    device, dtype
+        Of the parameters.
+
+    Attributes
+    ----------
+    weight_ih, weight_hh : Parameter
+        Shapes (num_chunks * hidden_size, input_size) and (num_chunks * hidden_size, hidden_size).
+    bias_ih, bias_hh : Parameter or None
+        Shape (num_chunks * hidden_size,).
+    """
 
     weight_ih: Parameter
     weight_hh: Parameter
@@ -54,7 +70,8 @@ class _Cell(Module):
         self,
         input_size: int,
         hidden_size: int,
-        bias: bool = True,
+        bias: bool,
+        num_chunks: int,
         device: Device | str | None = None,
         dtype: DType | None = None,
     ) -> None:
@@ -62,7 +79,7 @@ class _Cell(Module):
         self.hidden_size = hidden_size = whole_number("hidden_size", hidden_size, low=1)
         self.bias = bias
         bound = 1 / sqrt(hidden_size)
-        rows = self._gates * hidden_size
+        rows = whole_number("num_chunks", num_chunks, low=1) * hidden_size
 
         def drawn(*shape: int) -> Parameter:
             return Parameter(uniform(shape, -bound, bound, dtype=dtype, device=device))
@@ -78,8 +95,8 @@ class _Cell(Module):
         for parameter in self.parameters():
             init.uniform_(parameter, -bound, bound)
 
-    def _admit(self, input: Any, hx: Any) -> tuple[Any, list[Any], bool]:
-        """Input and states with an axis of the batch, and whether they had it."""
+    def _admit(self, input: Any, hx: Any, count: int = 1) -> tuple[Any, list[Any], bool]:
+        """Input and states, so many of them, with an axis of the batch, and whether they had it."""
         shape = tuple(unwrap(input).shape)
         require_backend_of(unwrap(input), "input")
         name = type(self).__name__
@@ -91,10 +108,10 @@ class _Cell(Module):
         rows = input if batched else reshape(input, (1, self.input_size))
         wanted = (*shape[:-1], self.hidden_size)
         if hx is None:
-            given = [full_beside(input, wanted, 0.0) for _ in range(self._states)]
+            given = [full_beside(input, wanted, 0.0) for _ in range(count)]
         else:
-            given = [hx] if self._states == 1 else list(hx)
-        if len(given) != self._states:
+            given = [hx] if count == 1 else list(hx)
+        if len(given) != count:
             raise ShapeError(f"hx: {name} expects h_0 and c_0, got {len(given)} arrays.")
         for state in given:
             if tuple(unwrap(state).shape) != wanted:
@@ -109,7 +126,7 @@ class _Cell(Module):
         return f"{self.input_size}, {self.hidden_size}" + ("" if self.bias else f", bias={self.bias}")
 
 
-class RNNCell(_Cell):
+class RNNCell(RNNCellBase):
     """One step of :class:`RNN`.
 
     Parameters
@@ -134,7 +151,7 @@ class RNNCell(_Cell):
         dtype: DType | None = None,
     ) -> None:
         check_nonlinearity(nonlinearity)
-        super().__init__(input_size, hidden_size, bias, device, dtype)
+        super().__init__(input_size, hidden_size, bias, 1, device, dtype)
         self.nonlinearity = nonlinearity
 
     def forward(self, input: Array, hx: Array | None = None) -> Any:
@@ -150,7 +167,7 @@ class RNNCell(_Cell):
         return super().extra_repr() + other
 
 
-class LSTMCell(_Cell):
+class LSTMCell(RNNCellBase):
     """One step of :class:`LSTM`.
 
     Parameters
@@ -166,18 +183,25 @@ class LSTMCell(_Cell):
     ((2, 4), (2, 4))
     """
 
-    _gates = 4
-    _states = 2
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: Device | str | None = None,
+        dtype: DType | None = None,
+    ) -> None:
+        super().__init__(input_size, hidden_size, bias, 4, device, dtype)
 
     def forward(self, input: Array, hx: tuple[Array, Array] | None = None) -> tuple[Any, Any]:
         """The next ``h`` and ``c`` of shape (batch, hidden_size), or (hidden_size,) for an input without a batch."""
-        rows, states, batched = self._admit(input, hx)
+        rows, states, batched = self._admit(input, hx, 2)
         pair = cast("tuple[Array, Array]", tuple(states))
         h, c = functional.lstm_cell(rows, pair, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
         return (h, c) if batched else (squeeze(h, 0), squeeze(c, 0))
 
 
-class GRUCell(_Cell):
+class GRUCell(RNNCellBase):
     """One step of :class:`GRU`.
 
     Parameters
@@ -186,7 +210,15 @@ class GRUCell(_Cell):
         As for :class:`RNNCell`.
     """
 
-    _gates = 3
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: Device | str | None = None,
+        dtype: DType | None = None,
+    ) -> None:
+        super().__init__(input_size, hidden_size, bias, 3, device, dtype)
 
     def forward(self, input: Array, hx: Array | None = None) -> Any:
         """The next state of shape (batch, hidden_size), or (hidden_size,) for an input without a batch."""

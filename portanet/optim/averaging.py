@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from itertools import chain
 from typing import Any
@@ -12,6 +12,7 @@ from portanet.dtypes import Device, float32, int64
 from portanet.errors import OptionError, ShapeError
 from portanet.graph import no_grad
 from portanet.nn.module import Module, overwrite
+from portanet.nn.normalization import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from portanet.tensor import Tensor, asarray
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "get_ema_multi_avg_fn",
     "get_swa_avg_fn",
     "get_swa_multi_avg_fn",
+    "update_bn",
 ]
 
 AverageFunction = Callable[[Tensor, Tensor, int], Tensor]
@@ -197,3 +199,50 @@ class AveragedModel(Module):
             average = self.avg_fn or get_swa_avg_fn()
             new = [average(x, y, self._count) for x, y in zip(old, current, strict=True)]
         return [x if x.dtype == kind else x.to(dtype=kind) for x, kind in zip(new, kinds, strict=True)]
+
+
+def update_bn(loader: Iterable[Any], model: Module, device: Device | str | None = None) -> None:
+    """Take the statistics of batch normalisation anew, as the mean over all batches of a loader.
+
+    The statistics of an averaged model belong to none of the models that were averaged, so it needs this once before it
+    is used.
+
+    Parameters
+    ----------
+    loader : iterable
+        Of batches; of a tuple or list the first is what the model is called with.
+    model : Module
+        It is called on each batch in training mode, without a graph. Its mode is restored.
+    device : Device or str, optional
+        Where batches are moved before.
+
+    Examples
+    --------
+    >>> from portanet.optim.averaging import update_bn
+    >>> model = pn.nn.Sequential(pn.nn.BatchNorm1d(1))
+    >>> update_bn([pn.asarray([[1.0], [3.0]]), pn.asarray([[4.0], [6.0]])], model)
+    >>> model[0].running_mean, model[0].running_var
+    (Tensor([3.5]), Tensor([2.]))
+    """
+    if not isinstance(model, Module):
+        raise TypeError(f"model: expected a Module, got {type(model).__name__}.")
+    layers = [part for part in model.modules() if isinstance(part, (BatchNorm1d, BatchNorm2d, BatchNorm3d))]
+    if not layers:
+        return
+    momenta = [layer.momentum for layer in layers]
+    modes = [(part, part.training) for part in model.modules()]
+    for layer in layers:
+        layer.reset_running_stats()
+    try:
+        model.train()
+        for layer in layers:
+            layer.momentum = None
+        with no_grad():
+            for batch in loader:
+                x = batch[0] if isinstance(batch, (list, tuple)) else batch
+                model(x if device is None else x.to(device))
+    finally:
+        for layer, momentum in zip(layers, momenta, strict=True):
+            layer.momentum = momentum
+        for part, mode in modes:
+            part.training = mode

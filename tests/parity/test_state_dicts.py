@@ -103,6 +103,87 @@ def test_a_file_of_pytorchs_is_read_by_ours(backend: str, rng: Any, tmp_path: Pa
     assert_near(model(pn.asarray(x)), reference(torch.tensor(x)))
 
 
+def mlp(nn: Any) -> Any:
+    return nn.Sequential(nn.Linear(6, 5), nn.GELU(), nn.Dropout(0.1), nn.Linear(5, 3))
+
+
+def convolutional(nn: Any) -> Any:
+    return nn.Sequential(
+        nn.Conv2d(2, 4, 3, padding=1, bias=False),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(4, 4, 3, groups=2),
+        nn.BatchNorm2d(4, momentum=None),
+        nn.Flatten(),
+        nn.Linear(4, 3),
+    )
+
+
+def lstm(nn: Any) -> Any:
+    return nn.LSTM(3, 4, num_layers=2, bidirectional=True, batch_first=True, dropout=0.1)
+
+
+def transformer(nn: Any) -> Any:
+    return nn.Transformer(8, 2, 2, 1, dim_feedforward=12, batch_first=True)
+
+
+SHAPES: dict[Any, list[tuple[int, ...]]] = {
+    mlp: [(4, 6)],
+    convolutional: [(5, 2, 6, 6)],
+    lstm: [(2, 5, 3)],
+    transformer: [(2, 5, 8), (2, 3, 8)],
+}
+
+
+def outputs(model: Any, arrays: list[Any]) -> list[Any]:
+    """All results as NumPy arrays."""
+    make = torch.tensor if isinstance(model, torch.nn.Module) else pn.asarray
+    found = model(*(make(array) for array in arrays))
+    flat = [found[0], *found[1]] if isinstance(found, tuple) else [found]
+    return [part.detach().numpy() for part in flat]
+
+
+def trained(model: Any, arrays: list[Any]) -> Any:
+    """The model after some steps, in evaluation mode: no weight, statistic or bias is what it was in the beginning."""
+    library = torch if isinstance(model, torch.nn.Module) else pn
+    optimizer = library.optim.SGD(model.parameters(), lr=0.1)
+    tensor = torch.tensor if library is torch else pn.asarray
+    for _ in range(3):
+        found = model.train()(*(tensor(array) for array in arrays))
+        loss = ((found[0] if isinstance(found, tuple) else found) ** 2).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return model.eval()
+
+
+@pytest.mark.parametrize("make", SHAPES)
+@pytest.mark.parametrize("from_pytorch", [True, False])
+def test_a_trained_model_crosses_in_a_file(
+    backend: str, rng: Any, tmp_path: Path, make: Any, from_pytorch: bool
+) -> None:
+    """Its outputs on the other side are the same, and all of the file is used."""
+    arrays = [rng.normal(size=shape).astype("float32") for shape in SHAPES[make]]
+    path = tmp_path / "model.safetensors"
+    if from_pytorch:
+        source, target = trained(make(torch.nn), arrays), make(pn.nn)
+        safetensors_torch.save_model(source, str(path))
+        assert target.load_state_dict(pn.load(path)) == ([], [])
+    else:
+        source, target = trained(make(pn.nn), arrays), make(torch.nn)
+        pn.save(source.state_dict(), path)
+        said = target.load_state_dict(safetensors_torch.load_file(path))
+        assert str(said) == "<All keys matched successfully>"
+    arrays = [rng.normal(size=shape).astype("float32") for shape in SHAPES[make]]
+    for mine, its in zip(outputs(source, arrays), outputs(target.eval(), arrays), strict=True):
+        assert np.abs(mine - its).max() < 1e-5 * max(1.0, np.abs(its).max())
+    untrained = outputs(make(torch.nn).eval(), arrays)
+    assert (
+        np.abs(untrained[0] - outputs(source, arrays)[0]).max() > 1e-3
+    )  # or equal outputs would say nothing
+
+
 @pytest.mark.parametrize(
     "dtype", ["bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64"]
 )

@@ -53,7 +53,9 @@ if TYPE_CHECKING:
         triplet_margin_loss,
         triplet_margin_with_distance_loss,
     )
+    from portanet.nn.functional.fractional_pooling import fractional_max_pool2d, fractional_max_pool3d
     from portanet.nn.functional.gates import gelu, glu, mish, silu
+    from portanet.nn.functional.grids import affine_grid, grid_sample
     from portanet.nn.functional.margin_losses import (
         hinge_embedding_loss,
         margin_ranking_loss,
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
         multilabel_soft_margin_loss,
         soft_margin_loss,
     )
+    from portanet.nn.functional.multihead import multi_head_attention_forward
     from portanet.nn.functional.normalization import (
         batch_norm,
         group_norm,
@@ -71,6 +74,7 @@ if TYPE_CHECKING:
         rms_norm,
     )
     from portanet.nn.functional.padding import pad
+    from portanet.nn.functional.pairwise import pdist
     from portanet.nn.functional.pooling import (
         adaptive_avg_pool1d,
         adaptive_avg_pool2d,
@@ -89,6 +93,16 @@ if TYPE_CHECKING:
         max_pool2d,
         max_pool3d,
         unfold,
+    )
+    from portanet.nn.functional.pooling_indices import (
+        adaptive_max_pool1d_with_indices,
+        adaptive_max_pool2d_with_indices,
+        adaptive_max_pool3d_with_indices,
+        fractional_max_pool2d_with_indices,
+        fractional_max_pool3d_with_indices,
+        max_pool1d_with_indices,
+        max_pool2d_with_indices,
+        max_pool3d_with_indices,
     )
     from portanet.nn.functional.rectifiers import (
         celu,
@@ -122,15 +136,27 @@ if TYPE_CHECKING:
         poisson_nll_loss,
         smooth_l1_loss,
     )
-    from portanet.nn.functional.shape import channel_shuffle, pixel_shuffle, pixel_unshuffle
+    from portanet.nn.functional.sequence_convolution import conv_tbc
+    from portanet.nn.functional.shape import (
+        channel_shuffle,
+        native_channel_shuffle,
+        pixel_shuffle,
+        pixel_unshuffle,
+    )
+    from portanet.nn.functional.unpooling import max_unpool1d, max_unpool2d, max_unpool3d
+    from portanet.nn.functional.upsampling import interpolate, upsample, upsample_bilinear, upsample_nearest
 
 __all__ = [
     "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
     "adaptive_avg_pool3d",
     "adaptive_max_pool1d",
+    "adaptive_max_pool1d_with_indices",
     "adaptive_max_pool2d",
+    "adaptive_max_pool2d_with_indices",
     "adaptive_max_pool3d",
+    "adaptive_max_pool3d_with_indices",
+    "affine_grid",
     "alpha_dropout",
     "avg_pool1d",
     "avg_pool2d",
@@ -144,6 +170,7 @@ __all__ = [
     "conv1d",
     "conv2d",
     "conv3d",
+    "conv_tbc",
     "conv_transpose1d",
     "conv_transpose2d",
     "conv_transpose3d",
@@ -160,9 +187,14 @@ __all__ = [
     "embedding_bag",
     "feature_alpha_dropout",
     "fold",
+    "fractional_max_pool2d",
+    "fractional_max_pool2d_with_indices",
+    "fractional_max_pool3d",
+    "fractional_max_pool3d_with_indices",
     "gaussian_nll_loss",
     "gelu",
     "glu",
+    "grid_sample",
     "group_norm",
     "gru_cell",
     "gru_states",
@@ -174,6 +206,7 @@ __all__ = [
     "hinge_embedding_loss",
     "huber_loss",
     "instance_norm",
+    "interpolate",
     "kl_div",
     "l1_loss",
     "layer_norm",
@@ -190,18 +223,27 @@ __all__ = [
     "lstm_states",
     "margin_ranking_loss",
     "max_pool1d",
+    "max_pool1d_with_indices",
     "max_pool2d",
+    "max_pool2d_with_indices",
     "max_pool3d",
+    "max_pool3d_with_indices",
+    "max_unpool1d",
+    "max_unpool2d",
+    "max_unpool3d",
     "mish",
     "mse_loss",
+    "multi_head_attention_forward",
     "multi_margin_loss",
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
+    "native_channel_shuffle",
     "nll_loss",
     "normalize",
     "one_hot",
     "pad",
     "pairwise_distance",
+    "pdist",
     "pixel_shuffle",
     "pixel_unshuffle",
     "poisson_nll_loss",
@@ -230,6 +272,9 @@ __all__ = [
     "triplet_margin_loss",
     "triplet_margin_with_distance_loss",
     "unfold",
+    "upsample",
+    "upsample_bilinear",
+    "upsample_nearest",
 ]
 
 __getattr__, __dir__ = late_names(
@@ -245,10 +290,18 @@ __getattr__, __dir__ = late_names(
         "ctc",
         "distances",
         "embedding_losses",
+        "fractional_pooling",
+        "grids",
         "margin_losses",
+        "multihead",
         "padding",
+        "pairwise",
+        "pooling_indices",
         "recurrent",
         "regression_losses",
+        "sequence_convolution",
         "shape",
+        "unpooling",
+        "upsampling",
     ],
 )

@@ -11,7 +11,7 @@ from portanet.functions.manipulation import permute_dims, reshape
 from portanet.protocols import Array
 from portanet.tensor import unwrap
 
-__all__ = ["channel_shuffle", "pixel_shuffle", "pixel_unshuffle"]
+__all__ = ["channel_shuffle", "native_channel_shuffle", "pixel_shuffle", "pixel_unshuffle"]
 
 
 def pixel_shuffle(input: Array, upscale_factor: int) -> Any:
@@ -113,3 +113,7 @@ def _shape_of_images(function: str, input: Array) -> tuple[int, ...]:
     if len(shape) < 3:
         raise ShapeError(f"input: {function} expects shape (..., channels, height, width), got {shape}.")
     return shape
+
+
+native_channel_shuffle = channel_shuffle
+"""PyTorch's second name of it."""

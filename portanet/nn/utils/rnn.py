@@ -15,6 +15,7 @@ from portanet.errors import DataError, OptionError, ShapeError
 from portanet.functions.indexing import take
 from portanet.functions.inspection import to_host
 from portanet.functions.manipulation import concat, moveaxis, reshape, stack
+from portanet.nn.functional.beside import full_beside
 from portanet.ops.promotion import device_of
 from portanet.protocols import Array
 from portanet.tensor import Tensor, unwrap, wrap
@@ -57,14 +58,6 @@ def indices_beside(x: Array, numbers: Sequence[int]) -> Array:
     array = unwrap(x)
     xp = require_backend_of(array, "input").namespace
     made = xp.asarray(list(numbers), dtype=xp.int64, device=device_of(array))
-    return wrap(made) if isinstance(x, Tensor) else made
-
-
-def full_beside(x: Array, shape: tuple[int, ...], value: float) -> Array:
-    """An array of one value, of the library, of the data type and in the place of ``x``; a Tensor for a Tensor."""
-    array = unwrap(x)
-    xp = require_backend_of(array, "input").namespace
-    made = xp.full(shape, value, dtype=array.dtype, device=device_of(array))
     return wrap(made) if isinstance(x, Tensor) else made
 
 

@@ -15,8 +15,10 @@ from portanet.testing.samples import (
     normalization,
     ops,
     recurrent,
+    resampling,
     sorting,
     special,
+    unpooling,
     windows,
 )
 from portanet.testing.samples.drawing import Sample, Table
@@ -29,11 +31,13 @@ SAMPLES: Table = {
     **attention.SAMPLES,
     **normalization.SAMPLES,
     **recurrent.SAMPLES,
+    **resampling.SAMPLES,
     **fourier.SAMPLES,
     **linear_algebra.SAMPLES,
     **losses.SAMPLES,
     **sorting.SAMPLES,
     **special.SAMPLES,
+    **unpooling.SAMPLES,
     **windows.SAMPLES,
 }
 """Ops with a gradient."""
