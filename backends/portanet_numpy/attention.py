@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from portanet.backend import Kernel
+from portanet.ops import attention as ops
 from portanet.ops.composition import once
 from portanet.protocols import Array, Namespace, OpResult
 
@@ -16,7 +17,14 @@ __all__ = ["KERNELS"]
 
 
 def attention(
-    xp: Namespace, query: Array, key: Array, value: Array, *, is_causal: bool, scale: float
+    xp: Namespace,
+    query: Array,
+    key: Array,
+    value: Array,
+    mask: Array | None = None,
+    *,
+    is_causal: bool,
+    scale: float,
 ) -> OpResult:
     """The weights are kept without their division by their sums: that of the result is the smaller work.
 
@@ -30,10 +38,13 @@ def attention(
     sums = np.empty((*leading, queries, 1), dtype)
     r = _like(query, value.shape[-1])
     hidden = _hidden(queries, keys, dtype) if is_causal else None
+    added = None if mask is None else np.broadcast_to(mask, weights.shape)
     places = list(np.ndindex(leading[:-1]))
     for place in places:
         e = weights[place]
         np.matmul(query[place] * factor, key[place].swapaxes(-1, -2), out=e)  # (q, width) @ (width, k)
+        if added is not None:
+            e += added[place]
         if hidden is not None:
             e += hidden
         e -= e.max(axis=-1, keepdims=True)
@@ -58,7 +69,11 @@ def attention(
             np.matmul(slope.swapaxes(-1, -2), scaled, out=of_key[place])  # (k, q) @ (q, width)
         return found
 
-    return r, tuple([lambda g, k=k: gradients(g)[k] for k in range(3)])
+    def wrt_mask(g: Array) -> Array:
+        _, vjps = ops.attention(xp, query, key, value, mask, is_causal=is_causal, scale=scale)
+        return vjps[3](g)  # type: ignore[misc]
+
+    return r, (*[lambda g, k=k: gradients(g)[k] for k in range(3)], wrt_mask)
 
 
 def _like(x: Array, width: int) -> Array:
@@ -74,14 +89,21 @@ def _hidden(queries: int, keys: int, dtype: np.dtype[Any]) -> Array:
     return hidden
 
 
-def _accepts(query: Array, key: Array, value: Array, **options: Any) -> bool:
+def _accepts(query: Array, key: Array, value: Array, mask: Array | None = None, **options: Any) -> bool:
     """Heads of one data type that go together element by element, none of them empty."""
     return bool(
         query.ndim >= 3
         and query.dtype == key.dtype == value.dtype
         and query.shape[:-2] == key.shape[:-2] == value.shape[:-2]
         and min(query.size, key.size, value.size) > 0
+        and (mask is None or (mask.dtype == query.dtype and mask.ndim <= query.ndim and _fits(query, mask)))
     )
+
+
+def _fits(query: Array, mask: Array) -> bool:
+    """Whether the mask adds no leading axes of its own."""
+    leading = zip(reversed(mask.shape[:-2]), reversed(query.shape[:-2]), strict=False)
+    return all(length in (1, own) for length, own in leading)
 
 
 KERNELS: Mapping[str, Kernel] = {"attention": Kernel(attention, frozenset({"float32", "float64"}), _accepts)}

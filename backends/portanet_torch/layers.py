@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import prod
-from typing import Any
 
 import torch
 from torch.nn import functional
 
 from portanet.backend import Kernel
+from portanet.ops import attention as ops
 from portanet.ops.composition import once
 from portanet.ops.layers import check_linear
 from portanet.protocols import Array, Namespace, OpResult
@@ -38,30 +38,50 @@ def linear(xp: Namespace, x: Array, weight: Array, bias: Array | None = None) ->
 
 
 def attention(
-    xp: Namespace, query: Array, key: Array, value: Array, *, is_causal: bool, scale: float
+    xp: Namespace,
+    query: Array,
+    key: Array,
+    value: Array,
+    mask: Array | None = None,
+    *,
+    is_causal: bool,
+    scale: float,
 ) -> OpResult:
     """PyTorch's attention, which keeps no weights; its own graph knows the way back, so it is recorded here."""
     query, key, value = inputs = [x.detach().requires_grad_() for x in (query, key, value)]
     with torch.enable_grad():
-        r = functional.scaled_dot_product_attention(query, key, value, is_causal=is_causal, scale=scale)
+        r = functional.scaled_dot_product_attention(query, key, value, mask, is_causal=is_causal, scale=scale)
 
     @once
     def gradients(g: Array) -> tuple[Array, ...]:
         found: tuple[Array, ...] = torch.autograd.grad(r, inputs, g, retain_graph=True)
         return found
 
-    return r.detach(), tuple([lambda g, k=k: gradients(g)[k] for k in range(3)])
+    def wrt_mask(g: Array) -> Array:
+        _, vjps = ops.attention(xp, query, key, value, mask, is_causal=is_causal, scale=scale)
+        return vjps[3](g)  # type: ignore[misc]
+
+    return r.detach(), (*[lambda g, k=k: gradients(g)[k] for k in range(3)], wrt_mask)
 
 
-def _alike(query: Array, key: Array, value: Array, **options: Any) -> bool:
-    """One data type, the same leading axes, and something to look at."""
+def _alike(
+    query: Array, key: Array, value: Array, mask: Array | None = None, *, is_causal: bool, scale: float
+) -> bool:
+    """One data type, the same leading axes, one mask at most, and something to look at."""
     leading = query.shape[:-2]
     return bool(
         query.dtype == key.dtype == value.dtype
         and leading == key.shape[:-2] == value.shape[:-2]
         and query.numel() > 0
         and value.numel() > 0
+        and (mask is None or (not is_causal and mask.dtype == query.dtype and _fits(query, mask)))
     )
+
+
+def _fits(query: Array, mask: Array) -> bool:
+    """Whether the mask adds no leading axes of its own."""
+    leading = zip(reversed(mask.shape[:-2]), reversed(query.shape[:-2]), strict=False)
+    return mask.ndim <= query.ndim and all(length in (1, own) for length, own in leading)
 
 
 def normalize(

@@ -29,6 +29,20 @@ if TYPE_CHECKING:
     from portanet.nn import utils
     from portanet.nn.adaptive_softmax import AdaptiveLogSoftmaxWithLoss
     from portanet.nn.attention import KeyValueCache, MultiheadAttention
+    from portanet.nn.batch_normalization import (
+        BatchNorm1d,
+        BatchNorm2d,
+        BatchNorm3d,
+        InstanceNorm1d,
+        InstanceNorm2d,
+        InstanceNorm3d,
+        LazyBatchNorm1d,
+        LazyBatchNorm2d,
+        LazyBatchNorm3d,
+        LazyInstanceNorm1d,
+        LazyInstanceNorm2d,
+        LazyInstanceNorm3d,
+    )
     from portanet.nn.classification_losses import CTCLoss, LinearCrossEntropyLoss, NLLLoss
     from portanet.nn.convolution import (
         Conv1d,
@@ -55,6 +69,7 @@ if TYPE_CHECKING:
         FeatureAlphaDropout,
     )
     from portanet.nn.embedding import Embedding, EmbeddingBag
+    from portanet.nn.folding import Fold, Unfold
     from portanet.nn.fractional_pooling import FractionalMaxPool2d, FractionalMaxPool3d
     from portanet.nn.gates import GELU, GLU, Mish, SiLU
     from portanet.nn.margin_losses import (
@@ -68,24 +83,7 @@ if TYPE_CHECKING:
         TripletMarginLoss,
         TripletMarginWithDistanceLoss,
     )
-    from portanet.nn.normalization import (
-        BatchNorm1d,
-        BatchNorm2d,
-        BatchNorm3d,
-        GroupNorm,
-        InstanceNorm1d,
-        InstanceNorm2d,
-        InstanceNorm3d,
-        LayerNorm,
-        LazyBatchNorm1d,
-        LazyBatchNorm2d,
-        LazyBatchNorm3d,
-        LazyInstanceNorm1d,
-        LazyInstanceNorm2d,
-        LazyInstanceNorm3d,
-        LocalResponseNorm,
-        RMSNorm,
-    )
+    from portanet.nn.normalization import GroupNorm, LayerNorm, LocalResponseNorm, RMSNorm
     from portanet.nn.padding import (
         CircularPad1d,
         CircularPad2d,
@@ -114,14 +112,12 @@ if TYPE_CHECKING:
         AvgPool1d,
         AvgPool2d,
         AvgPool3d,
-        Fold,
         LPPool1d,
         LPPool2d,
         LPPool3d,
         MaxPool1d,
         MaxPool2d,
         MaxPool3d,
-        Unfold,
     )
     from portanet.nn.positions import RotaryEmbedding, SinusoidalPositions
     from portanet.nn.rectifiers import (
@@ -347,9 +343,11 @@ __getattr__, __dir__ = late_names(
         "rectifiers",
         "shape",
         "adaptive_softmax",
+        "batch_normalization",
         "classification_losses",
         "cross_map",
         "distances",
+        "folding",
         "fractional_pooling",
         "margin_losses",
         "padding",

@@ -19,14 +19,12 @@ __all__ = [
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
-    "Fold",
     "LPPool1d",
     "LPPool2d",
     "LPPool3d",
     "MaxPool1d",
     "MaxPool2d",
     "MaxPool3d",
-    "Unfold",
 ]
 
 Ints = int | tuple[int, ...]
@@ -279,47 +277,3 @@ class AdaptiveMaxPool3d(_AdaptiveMaxPool):
     """Largest values of as many windows as wanted, see :func:`portanet.nn.functional.adaptive_max_pool3d`."""
 
     dims = 3
-
-
-class Unfold(Module):
-    """The windows of pictures as columns, see :func:`portanet.nn.functional.unfold`."""
-
-    def __init__(self, kernel_size: Ints, dilation: Ints = 1, padding: Ints = 0, stride: Ints = 1) -> None:
-        self.kernel_size = kernel_size
-        self.dilation = dilation
-        self.padding = padding
-        self.stride = stride
-
-    def forward(self, x: Array) -> Any:
-        """Shape (N, C, H, W), or without N."""
-        return functional.unfold(x, self.kernel_size, self.dilation, self.padding, self.stride)
-
-    def extra_repr(self) -> str:
-        """The window."""
-        return f"kernel_size={self.kernel_size}, dilation={self.dilation}, padding={self.padding}, stride={self.stride}"
-
-
-class Fold(Module):
-    """Columns added up into pictures, see :func:`portanet.nn.functional.fold`."""
-
-    def __init__(
-        self, output_size: Ints, kernel_size: Ints, dilation: Ints = 1, padding: Ints = 0, stride: Ints = 1
-    ) -> None:
-        self.output_size = output_size
-        self.kernel_size = kernel_size
-        self.dilation = dilation
-        self.padding = padding
-        self.stride = stride
-
-    def forward(self, x: Array) -> Any:
-        """Shape (N, C * elements of the window, windows), or without N."""
-        return functional.fold(
-            x, self.output_size, self.kernel_size, self.dilation, self.padding, self.stride
-        )
-
-    def extra_repr(self) -> str:
-        """The size of the output, and the window."""
-        return (
-            f"output_size={self.output_size}, kernel_size={self.kernel_size}, dilation={self.dilation}, "
-            f"padding={self.padding}, stride={self.stride}"
-        )

@@ -11,9 +11,16 @@ __all__ = ["attention", "up_to_the_diagonal"]
 
 
 def attention(
-    xp: Namespace, query: Array, key: Array, value: Array, *, is_causal: bool, scale: float
+    xp: Namespace,
+    query: Array,
+    key: Array,
+    value: Array,
+    mask: Array | None = None,
+    *,
+    is_causal: bool,
+    scale: float,
 ) -> OpResult:
-    """``softmax(query @ key.T * scale) @ value`` (Vaswani et al., 2017).
+    """``softmax(query @ key.T * scale + mask) @ value`` (Vaswani et al., 2017).
 
     Parameters
     ----------
@@ -23,6 +30,8 @@ def attention(
         Shape (..., keys, width).
     value : Array
         Shape (..., keys, width of the result).
+    mask : Array, optional
+        Numbers that broadcast to (..., queries, keys); minus infinity hides a key.
     is_causal : bool
         Whether query ``i`` looks at keys up to ``i`` only.
     scale : float
@@ -36,6 +45,8 @@ def attention(
     query, key = promoted(xp, query, key)
     scaled = query * scale
     scores = scaled @ xp.matrix_transpose(key)  # (..., queries, width) @ (..., width, keys)
+    if mask is not None:
+        scores = scores + mask
     if is_causal:
         seen = up_to_the_diagonal(xp, scores)
         scores = xp.where(seen, scores, xp.full_like(scores, float("-inf")))
@@ -50,6 +61,7 @@ def attention(
         lambda g: (wrt_scores(g) @ key) * scale,  # (..., queries, keys) @ (..., keys, width)
         lambda g: xp.matrix_transpose(wrt_scores(g)) @ scaled,  # (..., keys, queries) @ (..., queries, width)
         lambda g: xp.matrix_transpose(weights) @ g,  # (..., keys, queries) @ (..., queries, width)
+        wrt_scores,
     )
 
 

@@ -12,6 +12,8 @@ __all__ = ["apply", "conjugate", "once", "recorded"]
 
 Result = TypeVar("Result")
 
+_tables: dict[Namespace, Any] = {}
+
 
 def recorded(xp: Namespace, op: Op) -> Callable[..., Any] | None:
     """The Tensor function of ``op`` where ``xp`` is the Tensor namespace (a higher-order pass); None on raw arrays.
@@ -19,7 +21,10 @@ def recorded(xp: Namespace, op: Op) -> Callable[..., Any] | None:
     An op whose formula has a kink that its true derivative has not (``sigmoid`` through ``abs``) takes its
     own result from here, so that the result's derivative is the op's rule and not that of the formula.
     """
-    table = getattr(xp, "__recorded_ops__", None)
+    try:
+        table = _tables[xp]
+    except KeyError:  # asking a module for what it has not takes NumPy 2 us, so each is asked once
+        table = _tables[xp] = getattr(xp, "__recorded_ops__", None)
     return None if table is None else table[op]
 
 

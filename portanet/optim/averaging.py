@@ -11,8 +11,8 @@ from portanet.checks import check_number
 from portanet.dtypes import Device, float32, int64
 from portanet.errors import OptionError, ShapeError
 from portanet.graph import no_grad
+from portanet.nn.batch_normalization import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from portanet.nn.module import Module, overwrite
-from portanet.nn.normalization import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from portanet.tensor import Tensor, asarray
 
 __all__ = [

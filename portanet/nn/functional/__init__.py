@@ -53,6 +53,7 @@ if TYPE_CHECKING:
         triplet_margin_loss,
         triplet_margin_with_distance_loss,
     )
+    from portanet.nn.functional.folding import fold, unfold
     from portanet.nn.functional.fractional_pooling import fractional_max_pool2d, fractional_max_pool3d
     from portanet.nn.functional.gates import gelu, glu, mish, silu
     from portanet.nn.functional.grids import affine_grid, grid_sample
@@ -85,14 +86,12 @@ if TYPE_CHECKING:
         avg_pool1d,
         avg_pool2d,
         avg_pool3d,
-        fold,
         lp_pool1d,
         lp_pool2d,
         lp_pool3d,
         max_pool1d,
         max_pool2d,
         max_pool3d,
-        unfold,
     )
     from portanet.nn.functional.pooling_indices import (
         adaptive_max_pool1d_with_indices,
@@ -290,6 +289,7 @@ __getattr__, __dir__ = late_names(
         "ctc",
         "distances",
         "embedding_losses",
+        "folding",
         "fractional_pooling",
         "grids",
         "margin_losses",

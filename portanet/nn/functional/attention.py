@@ -15,6 +15,7 @@ from portanet.functions.manipulation import matrix_transpose, repeat
 from portanet.functions.reductions import all as all_of
 from portanet.functions.reductions import any as any_of
 from portanet.nn.functional.activation import softmax
+from portanet.nn.functional.beside import full_beside
 from portanet.nn.functional.dropout import dropout
 from portanet.ops import attention as ops
 from portanet.ops.attention import up_to_the_diagonal
@@ -103,12 +104,15 @@ def scaled_dot_product_attention(
         key, value = _one_for_each_head(query, key, "key"), _one_for_each_head(query, value, "value")
     if scale is None:
         scale = 1 / sqrt(shapes[0][-1])
-    if attn_mask is None and not dropout_p:
-        return attention(query, key, value, is_causal=is_causal, scale=scale)
-    weights = attention_weights(query, key, attn_mask, is_causal=is_causal, scale=scale)
     if dropout_p:
-        weights = dropout(weights, dropout_p)
-    return matmul(weights, value)  # (..., queries, keys) @ (..., keys, width)
+        weights = dropout(
+            attention_weights(query, key, attn_mask, is_causal=is_causal, scale=scale), dropout_p
+        )
+        return matmul(weights, value)  # (..., queries, keys) @ (..., keys, width)
+    if attn_mask is None:
+        return attention(query, key, value, is_causal=is_causal, scale=scale)
+    mask, blind = _as_numbers(attn_mask, query, key)
+    return where(blind, 0.0, attention(query, key, value, mask, is_causal=False, scale=scale))
 
 
 def attention_weights(
@@ -140,29 +144,35 @@ def attention_weights(
         attn_mask = _causal_mask(scores)
     if attn_mask is None:
         return softmax(scores, -1)
+    mask, blind = _as_numbers(attn_mask, query, key)
+    weights = softmax(add(scores, mask), -1)
+    return weights if is_causal else where(blind, 0.0, weights)  # every query may look at the first key then
+
+
+def _as_numbers(attn_mask: Array, query: Array, key: Array) -> tuple[Any, Any]:
+    """What is added to the scores, and which queries may look at nothing; to theirs nothing is added."""
     mask = unwrap(attn_mask)
     backend = require_backend_of(mask, "attn_mask")
-    shape = tuple(unwrap(scores).shape)
+    its, others = tuple(unwrap(query).shape), tuple(unwrap(key).shape)
+    shape = (*broadcast_shapes(its[:-2], others[:-2]), its[-2], others[-2])
     if not _broadcasts(tuple(mask.shape), shape):
         raise ShapeError(
             f"attn_mask: expected a shape that can be broadcast to {shape}, (..., queries, keys), "
             f"got {tuple(mask.shape)}."
         )
-    dtype = backend.dtype_of(mask)
+    dtype, wanted = backend.dtype_of(mask), _dtype_of(query)
     minus_infinity = float("-inf")
     if dtype.name == "bool":
         blind = logical_not(any_of(attn_mask, axis=-1, keepdims=True))  # such a row's softmax would be 0 / 0
-        scores = where(logical_or(attn_mask, blind), scores, minus_infinity)
-    elif dtype == _dtype_of(scores):
-        blind = all_of(equal(attn_mask, minus_infinity), axis=-1, keepdims=True)
-        scores = add(scores, where(blind, 0.0, attn_mask))
-    else:
+        zero = full_beside(query, (1,), 0.0)
+        return where(logical_or(attn_mask, blind), zero, minus_infinity), blind
+    if dtype != wanted:
         raise DTypeError(
             f"attn_mask: expected booleans, True where a query may look, or numbers of the query's data type "
-            f"{_dtype_of(scores).name} to add to the scores; got {dtype.name}. Convert it with portanet.astype."
+            f"{wanted.name} to add to the scores; got {dtype.name}. Convert it with portanet.astype."
         )
-    weights = softmax(scores, -1)
-    return weights if is_causal else where(blind, 0.0, weights)  # every query may look at the first key then
+    blind = all_of(equal(attn_mask, minus_infinity), axis=-1, keepdims=True)
+    return where(blind, 0.0, attn_mask), blind
 
 
 def _dtype_of(x: Array) -> Any:

@@ -14,6 +14,7 @@ from portanet.errors import OptionError, ShapeError
 from portanet.functions.elementwise import sqrt
 from portanet.functions.manipulation import repeat, reshape
 from portanet.graph import no_grad
+from portanet.nn.batch_normalization import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from portanet.nn.convolution import (
     Conv1d,
     Conv2d,
@@ -24,7 +25,6 @@ from portanet.nn.convolution import (
 )
 from portanet.nn.linear import Linear
 from portanet.nn.module import Module
-from portanet.nn.normalization import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from portanet.nn.parameter import Parameter
 from portanet.nn.utils.parametrize import is_parametrized
 from portanet.tensor import Tensor
