@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from common import read_options
 from tqdm import tqdm
 
 import portanet as pn
 from portanet import nn, optim, plot
-from portanet.errors import PortanetError
 
 MODULES = ("argparse", "calendar", "difflib", "optparse", "shutil", "statistics", "tarfile", "typing")
 """The modules of the standard library that are read unless a text is named."""
@@ -46,7 +46,8 @@ class Block(nn.Module):
 
     def forward(self, x: pn.Tensor, mask: pn.Tensor, cache: nn.KeyValueCache | None) -> pn.Tensor:
         y = self.attention_norm(x)
-        x = x + self.attention(y, y, y, attn_mask=mask, need_weights=False, cache=cache)[0]
+        whole = cache is None  # then the mask is the usual one, and attention need not look at it
+        x = x + self.attention(y, y, y, None, False, mask, is_causal=whole, cache=cache)[0]
         return x + self.network(self.network_norm(x))
 
 
@@ -201,12 +202,8 @@ def draw(losses: Sequence[float], held_out: float, by_character: float, by_pair:
     print(f"picture: {plot.save(ax, folder / 'loss.png')}")
 
 
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line, the text, and switch to the backend."""
-    parser = argparse.ArgumentParser(description="Teach a small GPT to write, one character after another.")
-    parser.add_argument("--backend", help="numpy, cupy, torch, jax, array-api-strict or auto")
-    parser.add_argument("--seed", type=int, default=0, help="of everything random (default 0)")
-    parser.add_argument("--epochs", type=int, default=48, help=f"of {UPDATES} updates each (default 48)")
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what this example can be told beside what all can."""
     parser.add_argument(
         "--text", type=Path, help="a file in UTF-8 to learn from (default: Python's own library)"
     )
@@ -218,15 +215,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "(default 0.7)",
     )
     parser.add_argument("--length", type=int, default=320, help="characters of a sample (default 320)")
-    parser.add_argument(
-        "--output",
-        type=Path,
-        default=Path("pictures/char_gpt"),
-        help="folder for the picture (default pictures/char_gpt)",
-    )
-    options = parser.parse_args(arguments)
-    if options.epochs < 1:
-        parser.error(f"--epochs must be at least 1, got {options.epochs}")
+
+
+def check_options(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Read the text."""
     if options.length < 1:
         parser.error(f"--length must be at least 1, got {options.length}")
     if not 0 <= options.temperature < float("inf"):
@@ -234,21 +226,27 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     library = Path(sysconfig.get_path("stdlib"))
     files = [library / f"{name}.py" for name in MODULES] if options.text is None else [options.text]
     try:
-        if options.backend is not None:
-            pn.set_backend(options.backend)
-        pn.manual_seed(options.seed)
         options.text = read(files)
-    except (PortanetError, OSError, UnicodeDecodeError) as error:
-        parser.error(f"{error}. Name another file with --text" if isinstance(error, OSError) else str(error))
+    except OSError as error:
+        parser.error(f"{error}. Name another file with --text")
+    except UnicodeDecodeError as error:
+        parser.error(f"--text: {files[0]} is not in UTF-8: {error}")
     count = len(options.text.training) + len(options.text.held_out)
     if len(options.text.held_out) <= CONTEXT:
         parser.error(f"--text: expected more than {10 * CONTEXT} characters, got {count}")
-    return options
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     """Train, test and write; return the losses, the loss on held-out text, those of counting, and the samples."""
-    options = parse(arguments)
+    options = read_options(
+        arguments,
+        "Teach a small GPT to write, one character after another.",
+        epochs=48,
+        epochs_help=f"of {UPDATES} updates each",
+        output="pictures/char_gpt",
+        more=add_options,
+        check=check_options,
+    )
     text = options.text
     print(
         f"{len(text.training):,} characters to learn from, {len(text.held_out):,} held out, "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import portanet as pn
@@ -11,7 +11,14 @@ from portanet.errors import PortanetError
 
 
 def read_options(
-    arguments: Sequence[str] | None, description: str, *, epochs: int, epochs_help: str, output: str
+    arguments: Sequence[str] | None,
+    description: str,
+    *,
+    epochs: int,
+    epochs_help: str,
+    output: str,
+    more: Callable[[argparse.ArgumentParser], None] = lambda parser: None,
+    check: Callable[[argparse.ArgumentParser, argparse.Namespace], None] = lambda parser, options: None,
 ) -> argparse.Namespace:
     """Read the command line, switch to the backend that it asks for, and seed the random numbers.
 
@@ -25,6 +32,8 @@ def read_options(
         How many there are unless the command line says otherwise, and what one of them is.
     output
         The folder for the pictures unless the command line names another.
+    more, check
+        Add options of the example's own, and look at what came.
 
     Returns
     -------
@@ -41,6 +50,7 @@ def read_options(
     parser.add_argument(
         "--output", type=Path, default=Path(output), help=f"folder for the pictures (default {output})"
     )
+    more(parser)
     options = parser.parse_args(arguments)
     if options.epochs < 1:
         parser.error(f"--epochs must be at least 1, got {options.epochs}")
@@ -48,6 +58,7 @@ def read_options(
         if options.backend is not None:
             pn.set_backend(options.backend)
         pn.manual_seed(options.seed)
+        check(parser, options)
     except PortanetError as error:
         parser.error(str(error))
     return options
