@@ -29,6 +29,8 @@ class Contender:
     description: str
     make: Callable[[Workload, int], Job]
     """Build the job for a workload and a number of threads."""
+    modules: tuple[str, ...]
+    """What is imported first: what a library itself takes of the memory is not counted."""
     by_default: frozenset[str]
     """The workloads in which it takes part when the user names no contenders."""
 
@@ -100,12 +102,38 @@ EVERYWHERE = frozenset({"W1", "W2", "W3", "W6"}) | NETWORKS
 CONTENDERS: dict[str, Contender] = {
     contender.name: contender
     for contender in (
-        Contender(YARDSTICK, "NumPy, hand-written, tuned", make_handwritten, EVERYWHERE),
-        Contender("handwritten-again", "the same once more: what noise does", make_handwritten, EVERYWHERE),
-        Contender("handwritten-plain", "NumPy, buffers and out= only", make_plain, frozenset({"W1"})),
-        Contender("portanet", "portanet on NumPy", make_portanet, EVERYWHERE),
-        Contender("portanet-torch", "portanet on PyTorch", make_portanet_torch, NETWORKS),
-        Contender("torch", "PyTorch eager", make_torch, EVERYWHERE),
-        Contender("torch-fused", "PyTorch eager, fused AdamW", make_torch_fused, frozenset({"W6"})),
+        Contender(
+            YARDSTICK, "NumPy, hand-written, tuned", make_handwritten, ("benchmarks.handwritten",), EVERYWHERE
+        ),
+        Contender(
+            "handwritten-again",
+            "the same once more: what noise does",
+            make_handwritten,
+            ("benchmarks.handwritten",),
+            EVERYWHERE,
+        ),
+        Contender(
+            "handwritten-plain",
+            "NumPy, buffers and out= only",
+            make_plain,
+            ("benchmarks.handwritten_plain",),
+            frozenset({"W1"}),
+        ),
+        Contender("portanet", "portanet on NumPy", make_portanet, ("benchmarks.portanet_steps",), EVERYWHERE),
+        Contender(
+            "portanet-torch",
+            "portanet on PyTorch",
+            make_portanet_torch,
+            ("torch", "benchmarks.portanet_steps"),
+            NETWORKS,
+        ),
+        Contender("torch", "PyTorch eager", make_torch, ("benchmarks.torch_steps",), EVERYWHERE),
+        Contender(
+            "torch-fused",
+            "PyTorch eager, fused AdamW",
+            make_torch_fused,
+            ("benchmarks.torch_steps",),
+            frozenset({"W6"}),
+        ),
     )
 }

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.contenders import CONTENDERS, YARDSTICK
 from benchmarks.turns import QUIET, Row, Spread
-from benchmarks.workloads import WORKLOADS, Update
+from benchmarks.workloads import WORKLOADS, NetworkTraining, Update
 
 __all__ = ["as_markdown", "as_text", "facts_as_text", "write"]
 
@@ -94,6 +94,7 @@ def remarks(row: Row) -> list[str]:
             lines.append(
                 f"beside {YARDSTICK}, which knows what every call costs, {MEASURED} takes {tuned:.3f} x"
             )
+        lines += memory_remarks(row)
         if "handwritten-again" in timed and YARDSTICK in timed:
             again = row.ratios("handwritten-again", YARDSTICK)
             median, low, high = (100 * (value - 1) for value in as_values(again))
@@ -113,6 +114,24 @@ def remarks(row: Row) -> list[str]:
             )
     lines += [f"left out: {name}: {reason}" for name, reason in row.left_out.items()]
     lines += [f"FAILED: {failure}" for failure in row.failures]
+    return lines
+
+
+def memory_remarks(row: Row) -> list[str]:
+    """Return what the jobs took of the memory, beyond what their libraries take."""
+    if not row.memory:
+        return []
+    figures = ", ".join(f"{name} {found / 1e6:.0f} MB" for name, found in row.memory.items())
+    lines = [f"peak memory of the first steps: {figures}"]
+    workload = WORKLOADS[row.workload]
+    budget = workload.memory_budget if isinstance(workload, NetworkTraining) else None
+    if budget is not None and {budget.contender, budget.yardstick} <= set(row.memory):
+        ratio = row.memory[budget.contender] / row.memory[budget.yardstick]
+        verdict = "kept" if ratio <= budget.ratio else "missed"
+        lines.append(
+            f"wanted: {budget.contender} at most {budget.ratio} x the memory of {budget.yardstick}; found {ratio:.3f}: "
+            f"{verdict}"
+        )
     return lines
 
 

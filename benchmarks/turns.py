@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.workloads import WORKLOADS, Update
+from benchmarks.workloads import WORKLOADS, NetworkTraining, Update
 
 __all__ = ["Burst", "Row", "Spread", "measure", "relative_difference"]
 
@@ -75,6 +75,8 @@ class Row:
     """What the first contender computed in the first steps: losses, or how far a sample of the parameters moved."""
     differences: dict[str, float] = field(default_factory=dict)
     """How far each contender's evidence is from the yardstick's, relative; the first contender's is 0."""
+    memory: dict[str, int] = field(default_factory=dict)
+    """Bytes that each contender's job took at its peak, beyond its library; the smallest over all sittings."""
     left_out: dict[str, str] = field(default_factory=dict)
     """Contenders that were not timed, and why."""
     failures: list[str] = field(default_factory=list)
@@ -230,7 +232,7 @@ def sit(
     """Start a process for each name, prepare them, run rounds, end them; return the names that took part."""
     processes = {name: Process(name, row.workload, row.threads) for name in names}
     try:
-        for stage in (wait_until_ready, compare, plan):
+        for stage in (wait_until_ready, weigh, compare, plan):
             for name in names:
                 if name not in processes:
                     continue
@@ -260,6 +262,14 @@ def wait_until_ready(row: Row, process: Process, burst_seconds: float) -> None:
     unavailable = process.read().get("unavailable")
     if unavailable:
         raise ContenderUnavailableError(unavailable)
+
+
+def weigh(row: Row, process: Process, burst_seconds: float) -> None:
+    """Ask how much memory the first steps took, where that says something."""
+    if isinstance(WORKLOADS[row.workload], NetworkTraining):
+        found = process.ask(do="memory")["memory"]
+        if found is not None:
+            row.memory[process.name] = min(found, row.memory.get(process.name, found))
 
 
 def compare(row: Row, process: Process, burst_seconds: float) -> None:

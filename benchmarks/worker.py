@@ -1,17 +1,21 @@
 """One contender's process: it waits on its input, and does what the parent asks, one JSON line at a time.
 
 `python -m benchmarks.worker handwritten W1 2` builds the job, answers with a line, then reads commands:
-`{"do": "evidence"}` runs the first steps and answers what they computed; `{"do": "burst", "steps": 100, "warm_up": 10}`
-times that many steps. It leaves when its input ends. Between commands it sleeps, so it does not disturb the others.
+`{"do": "memory"}`, which must come first, answers how many bytes a few steps took at their peak;
+`{"do": "evidence"}` runs the first steps and answers what they computed;
+`{"do": "burst", "steps": 100, "warm_up": 10}` times that many steps.
+It leaves when its input ends. Between commands it sleeps, so it does not disturb the others.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
 import time
 import traceback
+from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,6 +30,8 @@ GRADIENT_FACTORS = (1.0, -0.5, 2.0, 0.25)
 """An update's gradients change from step to step here: with constant ones, wrong moments could cancel."""
 
 SAMPLE_EVERY = 9_973
+
+MEMORY_STEPS = 3
 
 
 def evidence(job: Job, workload: Workload) -> list[float]:
@@ -49,6 +55,31 @@ def evidence(job: Job, workload: Workload) -> list[float]:
         updating.step()
     moved = [np.asarray(after, np.float64) - b for after, b in zip(job.parameters(), before, strict=True)]
     return [float(value) for value in np.concatenate([m.reshape(-1) for m in moved])[::SAMPLE_EVERY]]
+
+
+STATUS = Path("/proc/self/status")
+
+
+def memory(job: Job, before: int | None) -> int | None:
+    """Run a few steps, and return how many bytes the process took at its peak beyond what it had before the job."""
+    for _ in range(MEMORY_STEPS):
+        job.step()
+    peak = resident("VmHWM")
+    return None if before is None or peak is None else peak - before
+
+
+def resident(line: str) -> int | None:
+    """Return the bytes of a line of Linux's table, or None elsewhere."""
+    if not STATUS.exists():
+        return None
+    found = next(text for text in STATUS.read_text().splitlines() if text.startswith(f"{line}:"))
+    return int(found.split()[1]) * 1024
+
+
+def forget_peak() -> None:
+    """Let the peak begin anew, so that what an import took for a moment does not count."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
 
 
 def busy_seconds() -> float | None:
@@ -97,6 +128,10 @@ def main() -> None:
     name, workload_name, threads = sys.argv[1], sys.argv[2], int(sys.argv[3])
     workload = WORKLOADS[workload_name]
     try:
+        for module in CONTENDERS[name].modules:
+            import_module(module)
+        forget_peak()
+        before = resident("VmRSS")
         job = CONTENDERS[name].make(workload, threads)
     except (ImportError, NotImplementedError) as error:
         answer({"unavailable": f"{type(error).__name__}: {error}"})
@@ -108,7 +143,9 @@ def main() -> None:
     for line in sys.stdin:
         command = json.loads(line)
         try:
-            if command["do"] == "evidence":
+            if command["do"] == "memory":
+                answer({"memory": memory(job, before)})
+            elif command["do"] == "evidence":
                 answer({"evidence": evidence(job, workload)})
             else:
                 answer(dict(burst(job, command["steps"], command["warm_up"])))

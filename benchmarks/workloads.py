@@ -111,6 +111,8 @@ class NetworkTraining:
     budgets: tuple[Budget, ...]
     compared_steps: int
     unit: str
+    memory_budget: Budget | None = None
+    """What the peak memory of a step may be at most."""
     layers: int = 0
     heads: int = 0
     """Of a Transformer; 0 for the convolutional network."""
@@ -217,6 +219,7 @@ WORKLOADS: dict[str, Workload] = {
         budgets=on_both(1.25),
         compared_steps=10,
         unit="ms",
+        memory_budget=Budget("portanet", 1.3, "torch"),
         layers=4,
         heads=4,
     ),
