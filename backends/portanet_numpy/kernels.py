@@ -21,9 +21,12 @@ from portanet.ops.scatter import Scatter, scatter_kernels
 from portanet.protocols import Array, Namespace, OpResult
 from portanet_numpy import attention, normalization, windows
 from portanet_numpy.choice import only
+from portanet_numpy.memory import keep_freed_memory
 from portanet_numpy.optimizers import adam, sgd
 
 __all__ = ["KERNELS"]
+
+keep_freed_memory()
 
 FLOATS = frozenset({"float32", "float64"})
 

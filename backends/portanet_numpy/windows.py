@@ -231,11 +231,10 @@ def max_pool(
                 hit |= np.isnan(whole[place])
             hit &= left
             left ^= hit
-            share = only(hit, g)
             if apart:
-                gradient[place] = share
+                only(hit, g, out=gradient[place])
             else:
-                gradient[place] += share
+                gradient[place] += only(hit, g)
         inside = tuple([slice(low, low + n) for low, n in zip(before, lengths, strict=True)])
         return gradient[(slice(None), slice(None), *inside)]
 

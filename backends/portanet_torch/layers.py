@@ -125,6 +125,18 @@ def _over_last_axes(
     return centered and last and whole and alike and x.numel() > 0
 
 
+def relu(xp: Namespace, x: Array) -> OpResult:
+    """``max(x, 0)``."""
+    r = torch.relu(x)
+    return r, (lambda g: aten.threshold_backward(g, r, 0),)
+
+
+def tanh(xp: Namespace, x: Array) -> OpResult:
+    """Hyperbolic tangent."""
+    r = torch.tanh(x)
+    return r, (lambda g: aten.tanh_backward(g, r),)
+
+
 def sigmoid(xp: Namespace, x: Array) -> OpResult:
     """Logistic function."""
     r = torch.sigmoid(x)
@@ -173,7 +185,9 @@ KERNELS: Mapping[str, Kernel] = {
     "log_softmax": Kernel(log_softmax, FLOATS, _has_axes),
     "mish": Kernel(mish, FLOATS),
     "normalize": Kernel(normalize, FLOATS, _over_last_axes),
+    "relu": Kernel(relu, FLOATS),
     "sigmoid": Kernel(sigmoid, FLOATS),
     "silu": Kernel(silu, FLOATS),
     "softmax": Kernel(softmax, FLOATS, _has_axes),
+    "tanh": Kernel(tanh, FLOATS),
 }
