@@ -96,14 +96,8 @@ def _accepts(query: Array, key: Array, value: Array, mask: Array | None = None, 
         and query.dtype == key.dtype == value.dtype
         and query.shape[:-2] == key.shape[:-2] == value.shape[:-2]
         and min(query.size, key.size, value.size) > 0
-        and (mask is None or (mask.dtype == query.dtype and mask.ndim <= query.ndim and _fits(query, mask)))
+        and (mask is None or (mask.dtype == query.dtype and ops.adds_no_axes(mask, query)))
     )
-
-
-def _fits(query: Array, mask: Array) -> bool:
-    """Whether the mask adds no leading axes of its own."""
-    leading = zip(reversed(mask.shape[:-2]), reversed(query.shape[:-2]), strict=False)
-    return all(length in (1, own) for length, own in leading)
 
 
 KERNELS: Mapping[str, Kernel] = {"attention": Kernel(attention, frozenset({"float32", "float64"}), _accepts)}

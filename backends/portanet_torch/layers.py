@@ -74,14 +74,8 @@ def _alike(
         and leading == key.shape[:-2] == value.shape[:-2]
         and query.numel() > 0
         and value.numel() > 0
-        and (mask is None or (not is_causal and mask.dtype == query.dtype and _fits(query, mask)))
+        and (mask is None or (not is_causal and mask.dtype == query.dtype and ops.adds_no_axes(mask, query)))
     )
-
-
-def _fits(query: Array, mask: Array) -> bool:
-    """Whether the mask adds no leading axes of its own."""
-    leading = zip(reversed(mask.shape[:-2]), reversed(query.shape[:-2]), strict=False)
-    return mask.ndim <= query.ndim and all(length in (1, own) for length, own in leading)
 
 
 def normalize(

@@ -7,7 +7,7 @@ from portanet.ops.layers import softmax
 from portanet.ops.promotion import device_of, promoted
 from portanet.protocols import Array, Namespace, OpResult
 
-__all__ = ["attention", "up_to_the_diagonal"]
+__all__ = ["adds_no_axes", "attention", "up_to_the_diagonal"]
 
 
 def attention(
@@ -71,3 +71,9 @@ def up_to_the_diagonal(xp: Namespace, scores: Array) -> Array:
     device = device_of(scores)
     rows, columns = xp.arange(queries, device=device), xp.arange(keys, device=device)
     return xp.expand_dims(rows, axis=1) >= xp.expand_dims(columns, axis=0)
+
+
+def adds_no_axes(mask: Array, query: Array) -> bool:
+    """Whether the result has the query's leading axes, whatever the mask is broadcast to; for kernels."""
+    leading = zip(reversed(mask.shape[:-2]), reversed(query.shape[:-2]), strict=False)
+    return mask.ndim <= query.ndim and all(length in (1, own) for length, own in leading)
