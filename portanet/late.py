@@ -34,7 +34,7 @@ def late_names(package: str, modules: Sequence[str]) -> tuple[Callable[[str], An
                     found = getattr(loaded, name)
                     setattr(space, name, found)
                     return found
-        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        raise AttributeError(f"module {package!r} has no attribute {name!r}", name=name, obj=space)
 
     def names() -> list[str]:
         space = sys.modules[package]

@@ -205,6 +205,16 @@ def test_a_late_package_complains_of_unknown_names() -> None:
         assert "__all__" in dir(importlib.import_module(package))
 
 
+def test_a_late_package_lets_python_suggest_the_right_name() -> None:
+    finished = subprocess.run(
+        [sys.executable, "-c", "from portanet import nn; nn.Conv2D"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Did you mean: 'Conv2d'?" in finished.stderr
+
+
 def run_python(source: str) -> str:
     finished = subprocess.run(
         [sys.executable, "-W", "error", "-c", source],

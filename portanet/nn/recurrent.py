@@ -214,10 +214,12 @@ class RNNBase(Module):
         shapes = [(lines, batch, size) for size in sizes]
         if hx is None:
             return [full_beside(rows, shape, 0.0) for shape in shapes]
-        given = [hx] if len(sizes) == 1 and not isinstance(hx, (tuple, list)) else list(hx)
+        given = list(hx) if isinstance(hx, (tuple, list)) else [hx]
         if len(given) != len(sizes):
+            one = "one array" if len(given) == 1 else f"{len(given)} arrays"
             raise ShapeError(
-                f"hx: {type(self).__name__} expects {' and '.join(self._state_names)}, got {len(given)} arrays."
+                f"hx: {type(self).__name__} expects {' and '.join(self._state_names)}, as a tuple if there are two; "
+                f"got {one}."
             )
         states = []
         for name, shape, state in zip(self._state_names, shapes, given, strict=True):

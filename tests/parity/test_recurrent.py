@@ -422,7 +422,7 @@ def test_bad_input() -> None:
         gru(pn.zeros((2, 5, 3)), pn.zeros((1, 2, 4), dtype=pn.float64))
     with pytest.raises(DTypeError, match="hx: RNNCell expects h_0 in the input's data type"):
         recurrent_cells.RNNCell(3, 4)(pn.zeros((2, 3)), pn.zeros((2, 4), dtype=pn.float64))
-    with pytest.raises(ShapeError, match="expects h_0 and c_0, got 1 arrays"):
+    with pytest.raises(ShapeError, match="expects h_0 and c_0, as a tuple if there are two; got one array"):
         lstm(pn.zeros((5, 2, 3)), pn.zeros((1, 2, 4)))
     with pytest.raises(OptionError, match="proj_size: expected a whole number below hidden_size=4"):
         recurrent.LSTM(3, 4, proj_size=4)
