@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import portanet as pn
+from portanet import nn as layers
 from portanet.errors import DTypeError, OptionError, ShapeError
-from portanet.nn import normalization as layers
 from portanet.nn.functional import normalization as functions
 from portanet.testing import gradcheck, gradgradcheck
 from tests.parity.comparison import DTYPES, assert_near
