@@ -80,43 +80,36 @@ def train(model: nn.Module, batches: DataLoader, epochs: int) -> list[float]:
 def draw_losses(losses: Sequence[float], updates: int, by_pca: float, folder: Path) -> None:
     """Draw the loss, and PCA's error beside it."""
     ax = plot.loss_curve(
-        losses, average=updates, ylabel="mean squared error of a pixel", title="Training loss"
+        losses,
+        average=updates,
+        levels={f"PCA, {CODE} components, held out": by_pca},
+        ylabel="mean squared error of a pixel",
+        title="Training loss",
     )
-    ax.axhline(by_pca, color=plot.COLOURS[1], linestyle="--", label=f"PCA, {CODE} components, held out")
-    ax.legend(frameon=False)
     print(f"picture: {plot.save(ax, folder / 'loss.png')}")
 
 
 def draw_digits(rows: dict[str, np.ndarray], labels: np.ndarray, folder: Path) -> None:
     """Draw the first picture of each digit and what was made of it, one above the other."""
     chosen = [int(np.flatnonzero(labels == digit)[0]) for digit in range(10)]
-    figure = Figure(figsize=(7.6, 2.9), layout="constrained")
-    figure.suptitle("Held-out digits, each squeezed into two numbers")
-    axes = figure.subplots(len(rows), len(chosen))
-    for line, (name, images) in zip(axes, rows.items(), strict=True):
-        for ax, k in zip(line, chosen, strict=True):
-            ax.imshow(images[k].reshape(8, 8), cmap="gray_r", vmin=0, vmax=1)
-            ax.set(xticks=[], yticks=[])
-            ax.spines[:].set_visible(False)
-        line[0].set_ylabel(name, rotation=0, ha="right", va="center")
+    figure = plot.images(
+        {name: images[chosen].reshape(-1, 8, 8) for name, images in rows.items()},
+        limits=(0, 1),
+        ink=True,
+        title="Held-out digits, each squeezed into two numbers",
+    )
     print(f"picture: {plot.save(figure, folder / 'digits.png')}")
 
 
 def draw_codes(codes: np.ndarray, labels: np.ndarray, folder: Path) -> None:
     """Draw the codes of the held-out pictures, coloured by the digit that the networks were never told."""
-    ax = plot.points(
+    ax = plot.embedding(
         codes,
         labels,
-        class_names=[str(digit) for digit in range(10)],
         title="The two numbers of each held-out digit",
         xlabel="first number",
         ylabel="second number",
-        size=22,
     )
-    for digit in range(10):
-        middle = np.median(codes[labels == digit], axis=0)
-        box = {"boxstyle": "circle,pad=0.15", "facecolor": "white", "alpha": 0.85}
-        ax.text(*middle, str(digit), ha="center", va="center", weight="bold", bbox=box, zorder=5)
     print(f"picture: {plot.save(ax, folder / 'codes.png')}")
 
 

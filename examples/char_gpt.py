@@ -189,16 +189,16 @@ def write(model: GPT, prompt: Sequence[int], count: int, temperature: float) -> 
 def draw(losses: Sequence[float], held_out: float, by_character: float, by_pair: float, folder: Path) -> None:
     """Draw how the loss fell, and what counting would reach."""
     ax = plot.loss_curve(
-        losses, average=UPDATES, ylabel="cross entropy (nats a character)", title="A GPT learns to write"
+        losses,
+        average=UPDATES,
+        levels={
+            "characters counted": by_character,
+            "pairs counted": by_pair,
+            "the GPT on held-out text": held_out,
+        },
+        ylabel="cross entropy (nats a character)",
+        title="A GPT learns to write",
     )
-    lines = {
-        "characters counted": (by_character, plot.COLOURS[1], ":"),
-        "pairs counted": (by_pair, plot.COLOURS[2], "--"),
-        "the GPT on held-out text": (held_out, plot.COLOURS[5], "-."),
-    }
-    for label, (height, colour, dashes) in lines.items():
-        ax.axhline(height, color=colour, linestyle=dashes, linewidth=1.6, label=label)
-    ax.legend(frameon=False)
     print(f"picture: {plot.save(ax, folder / 'loss.png')}")
 
 

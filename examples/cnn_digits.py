@@ -11,13 +11,10 @@ kernels go to the output folder.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 from common import read_options
 from digits import draw_confusion, draw_misread, load
-from matplotlib.figure import Figure
 from tqdm import tqdm
 
 import portanet as pn
@@ -62,19 +59,6 @@ def train(model: nn.Module, batches: DataLoader, epochs: int) -> list[float]:
     return losses
 
 
-def draw_kernels(weight: np.ndarray, folder: Path) -> None:
-    """Draw the kernels of the first layer, (16, 1, 3, 3), on one scale."""
-    figure = Figure(figsize=(6.4, 2.2), layout="constrained")
-    figure.suptitle("What the first layer looks for: its 16 kernels of 3 × 3")
-    largest = float(np.abs(weight).max())
-    axes = figure.subplots(2, 8)
-    for ax, kernel in zip(axes.flat, weight[:, 0], strict=True):
-        image = ax.imshow(kernel, cmap="PuOr", vmin=-largest, vmax=largest)
-        ax.set_axis_off()
-    figure.colorbar(image, ax=axes, label="weight")
-    print(f"picture: {plot.save(figure, folder / 'kernels.png')}")
-
-
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     """Train and test; return the losses, the accuracy on the held-out part and its confusion matrix."""
     options = read_options(
@@ -89,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     print(f"{len(train_images)} pictures to train on, {len(test_images)} held out")
 
     model = network()
-    print(model)
+    print(pn.summary(model, pn.asarray(train_images[:1])))
     batches = DataLoader(TensorDataset(train_images, train_labels), batch_size=64, shuffle=True)
     losses = train(model, batches, options.epochs)
 
@@ -104,8 +88,11 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     )
     print(f"picture: {plot.save(curve, options.output / 'loss.png')}")
     draw_misread(test_images, test_labels, predicted.numpy(), options.output)
-    draw_confusion(confusion.numpy(), options.output)
-    draw_kernels(model[0].weight.detach().numpy(), options.output)
+    draw_confusion(confusion, options.output)
+    kernels = plot.filters(
+        model[0], columns=8, title="What the first layer looks for: its 16 kernels of 3 × 3"
+    )
+    print(f"picture: {plot.save(kernels, options.output / 'kernels.png')}")
     return {"losses": losses, "accuracy": accuracy, "confusion": confusion.tolist()}
 
 

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from common import read_options
-from matplotlib.figure import Figure
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from tqdm import tqdm
@@ -57,29 +56,26 @@ def train(model: nn.Module, batches: DataLoader, epochs: int) -> list[float]:
 
 def draw_misread(images: np.ndarray, labels: np.ndarray, predicted: np.ndarray, folder: Path) -> None:
     """Draw up to twelve held-out digits that the network took for another."""
-    wrong = np.flatnonzero(predicted != labels)[:12]
-    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
-    figure.suptitle(f"Misread: {(predicted != labels).sum()} of {len(labels)} held-out digits")
-    for place, k in enumerate(wrong):
-        ax = figure.add_subplot(3, 4, place + 1)
-        ax.imshow(images[k].reshape(8, 8), cmap="gray_r")
-        ax.set_title(f"a {labels[k]}, read as {predicted[k]}", fontsize="small")
-        ax.set_axis_off()
+    wrong = np.flatnonzero(predicted != labels)
+    if not len(wrong):
+        print("no held-out digit is misread, so there is no picture of any")
+        return
+    figure = plot.images(
+        images[wrong[:12]].reshape(-1, 8, 8),
+        [f"a {labels[k]}, read as {predicted[k]}" for k in wrong[:12]],
+        columns=4,
+        ink=True,
+        title=f"Misread: {len(wrong)} of {len(labels)} held-out digits",
+    )
     print(f"picture: {plot.save(figure, folder / 'misread.png')}")
 
 
-def draw_confusion(confusion: np.ndarray, folder: Path) -> None:
+def draw_confusion(confusion: pn.Tensor, folder: Path) -> None:
     """Draw how often each digit was read as each digit."""
-    figure = Figure(figsize=(5.4, 4.8), layout="constrained")
-    ax = figure.add_subplot()
-    image = ax.imshow(confusion, cmap="Blues")
-    figure.colorbar(image, label="pictures")
-    for (true, read), count in np.ndenumerate(confusion):
-        if count:
-            dark = count > confusion.max() / 2
-            ax.text(read, true, str(count), ha="center", va="center", color="white" if dark else "black")
-    ax.set(xlabel="read as", ylabel="true digit", title="Held-out digits", xticks=range(10), yticks=range(10))
-    print(f"picture: {plot.save(figure, folder / 'confusion.png')}")
+    ax = plot.confusion_matrix(
+        confusion, xlabel="read as", ylabel="true digit", unit="pictures", title="Held-out digits"
+    )
+    print(f"picture: {plot.save(ax, folder / 'confusion.png')}")
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
@@ -112,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     curve.set_yscale("log")
     print(f"picture: {plot.save(curve, options.output / 'loss.png')}")
     draw_misread(test_images, test_labels, predicted.numpy(), options.output)
-    draw_confusion(confusion.numpy(), options.output)
+    draw_confusion(confusion, options.output)
     return {"losses": losses, "accuracy": accuracy, "confusion": confusion.tolist()}
 
 

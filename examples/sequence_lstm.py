@@ -95,10 +95,14 @@ def train(model: Adder, epochs: int) -> list[float]:
 
 def draw_losses(losses: Sequence[float], folder: Path) -> None:
     """Draw the loss, and that of the best constant."""
-    ax = plot.loss_curve(losses, average=UPDATES, ylabel="mean squared error", title="Learning to remember")
-    ax.axhline(CONSTANT, color=plot.COLOURS[1], linestyle="--", label="always answering 1")
+    ax = plot.loss_curve(
+        losses,
+        average=UPDATES,
+        levels={"always answering 1": CONSTANT},
+        ylabel="mean squared error",
+        title="Learning to remember",
+    )
     ax.set_yscale("log")
-    ax.legend(frameon=False)
     print(f"picture: {plot.save(ax, folder / 'loss.png')}")
 
 

@@ -202,6 +202,7 @@ from portanet.functions.sorting import (
 )
 from portanet.graph import enable_grad, is_grad_enabled, no_grad
 from portanet.io import load, save
+from portanet.model_summary import summary
 from portanet.nn.functional_call import functional_call
 from portanet.random import manual_seed
 from portanet.tensor import RECORDED_OPS as __recorded_ops__  # noqa: F401
@@ -383,6 +384,7 @@ __all__ = [
     "std",
     "subtract",
     "sum",
+    "summary",
     "take",
     "take_along_axis",
     "tan",

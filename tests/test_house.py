@@ -31,8 +31,8 @@ ORDER = [
     {"functions", "trees"},
     {"linalg", "fft", "special", "random"},
     {"checkpointing", "transforms", "nn"},
-    {"optim", "data", "metrics"},
-    {"info", "io", "plot", "testing", "train"},
+    {"optim", "data", "metrics", "operation_counts"},
+    {"info", "io", "model_summary", "plot", "testing", "train"},
     {"__init__"},
     {"__main__"},
 ]
@@ -166,7 +166,7 @@ def test_public_face_is_explicit(path: Path) -> None:
     "package",
     [
         *("portanet", "portanet.nn", "portanet.nn.functional", "portanet.nn.utils", "portanet.optim"),
-        *("portanet.data", "portanet.metrics", "portanet.testing"),
+        *("portanet.data", "portanet.metrics", "portanet.plot", "portanet.testing"),
     ],
 )
 def test_every_public_name_exists_once(package: str) -> None:
@@ -181,7 +181,7 @@ SUBMODULES = {
     *("portanet.nn.utils.parametrize", "portanet.nn.utils.rnn"),
 }
 """Names that are modules."""
-LATE = ["portanet.nn", "portanet.nn.functional", "portanet.nn.utils", "portanet.optim"]
+LATE = ["portanet.nn", "portanet.nn.functional", "portanet.nn.utils", "portanet.optim", "portanet.plot"]
 
 
 @pytest.mark.parametrize("package", LATE)

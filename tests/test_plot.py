@@ -85,7 +85,9 @@ def test_average_draws_the_means_over_the_single_losses(rng: np.random.Generator
     single, means = axes.lines
     np.testing.assert_array_equal(single.get_ydata(), losses)
     np.testing.assert_allclose(means.get_ydata(), [losses[i : i + 4].mean() for i in (0, 4, 8)])
-    np.testing.assert_array_equal(means.get_xdata(), [4, 8, 12])
+    np.testing.assert_array_equal(
+        means.get_xdata(), [2.5, 6.5, 10.5]
+    )  # the middles of what they are means of
     assert means.get_linewidth() > single.get_linewidth()
     assert legend(axes) == ["each update", "mean of 4 updates"]
 
@@ -111,9 +113,9 @@ def test_a_loss_curve_names_its_axes() -> None:
 @pytest.mark.parametrize(
     ("losses", "error", "message"),
     [
-        ([], DataError, "losses: expected at least one loss, got none"),
+        ([], DataError, "losses: expected at least one number, got none"),
         ({}, DataError, "losses: expected at least one curve"),
-        ({"training": [0.5], "test": []}, DataError, r"losses\['test'\]: expected at least one loss"),
+        ({"training": [0.5], "test": []}, DataError, r"losses\['test'\]: expected at least one number"),
         (np.zeros((3, 2)), ShapeError, r"shape \(updates,\), got shape \(3, 2\).*pass a mapping"),
         (0.5, ShapeError, r"got shape \(\)"),
         ([[0.5, 0.4], [0.3, 0.2]], ShapeError, r"got shape \(2, 2\)"),
@@ -156,7 +158,46 @@ def test_classes_differ_in_colour_brightness_and_marker(rng: np.random.Generator
     axes = plot.points(*some_points(rng, classes=5))
     assert len({tuple(artist.get_facecolor()[0]) for artist in axes.collections}) == 5
     assert len({artist.get_paths()[0].vertices.tobytes() for artist in axes.collections}) == 5
-    brightness = [np.dot(to_rgb(colour), (0.2126, 0.7152, 0.0722)) for colour in plot.COLOURS]
+
+
+def test_seventy_classes_get_different_pairs_of_colour_and_marker() -> None:
+    pairs = {(k % len(plot.COLOURS), k % len(plot.MARKERS)) for k in range(70)}
+    assert len(pairs) == 70
+    assert len(plot.COLOURS) >= 10
+
+
+# Machado, Oliveira and Fernandes (2009), full severity, on linear RGB.
+COLOUR_VISION = {
+    "usual": np.eye(3),
+    "protanopia": np.array(
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
+    ),
+    "deuteranopia": np.array(
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
+    ),
+    "tritanopia": np.array(
+        [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]]
+    ),
+}
+
+
+def as_lab(linear: np.ndarray) -> np.ndarray:
+    """Linear RGB, shape (..., 3), in CIELAB, where a distance of 2.3 can just be seen."""
+    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    xyz = np.clip(linear, 0, 1) @ to_xyz.T / to_xyz.sum(axis=1)
+    f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    x, y, z = np.moveaxis(f, -1, 0)
+    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
+
+
+@pytest.mark.parametrize("eyes", COLOUR_VISION)
+def test_all_colours_differ_for_colour_blind_readers_and_neighbours_in_greyscale(eyes: str) -> None:
+    rgb = np.array([to_rgb(colour) for colour in plot.COLOURS])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    seen = as_lab(linear @ COLOUR_VISION[eyes].T)
+    distances = np.linalg.norm(seen[:, None] - seen[None], axis=-1) + 1000 * np.eye(len(seen))
+    assert distances.min() > 15
+    brightness = rgb @ (0.2126, 0.7152, 0.0722)
     assert np.abs(np.diff(brightness)).min() > 0.05
 
 
@@ -412,9 +453,12 @@ def test_points_on_one_line_get_a_picture_with_room() -> None:
 def draw_everything(ax: Any = None) -> list[Any]:
     x, y = np.eye(4)[:, :2] - 0.5, [0, 1, 0, 1]
     return [
-        plot.loss_curve([0.5, 0.4], ax),
+        plot.loss_curve([0.5, 0.4], ax, levels={"guessing": 0.6}),
         plot.points(x, y, ax),
         plot.decision_regions(lambda points: points[:, 0], x, y, ax, resolution=5),
+        plot.embedding(np.eye(4), y, ax),
+        plot.roc_curve([0.5, 0.4, 0.1, 0.8], y, ax),
+        plot.magnitudes(pn.nn.Linear(2, 3), ax, of="weights"),
     ]
 
 
@@ -428,7 +472,7 @@ def test_given_axes_are_drawn_into_and_keep_their_shape() -> None:
 
 
 def test_without_axes_each_picture_is_a_figure_of_its_own() -> None:
-    assert len({id(axes.figure) for axes in draw_everything()}) == 3
+    assert len({id(axes.figure) for axes in draw_everything()}) == 6
 
 
 def test_nothing_global_changes(tmp_path: Path) -> None:
@@ -440,9 +484,14 @@ assert not any(name.split(".")[0] == "matplotlib" for name in sys.modules), "loa
 
 def draw():
     x, y = np.eye(4)[:, :2] - 0.5, [0, 1, 0, 1]
-    for axes in (pn.plot.loss_curve([0.5, 0.4]), pn.plot.points(x, y),
-                 pn.plot.decision_regions(lambda points: points[:, 0], x, y, resolution=5)):
-        pn.plot.save(axes, {str(tmp_path / "a.png")!r})
+    for picture in (
+        pn.plot.loss_curve([0.5, 0.4]), pn.plot.points(x, y), pn.plot.embedding(np.eye(4), y),
+        pn.plot.decision_regions(lambda points: points[:, 0], x, y, resolution=5),
+        pn.plot.confusion_matrix(np.eye(3)), pn.plot.roc_curve([0.5, 0.4, 0.1, 0.8], y),
+        pn.plot.history({{"loss": [0.5, 0.4]}}), pn.plot.images(np.ones((2, 4, 4))),
+        pn.plot.filters(np.ones((2, 1, 3, 3))), pn.plot.magnitudes(pn.nn.Linear(2, 3), of="weights"),
+    ):
+        pn.plot.save(picture, {str(tmp_path / "a.png")!r})
 
 draw()
 assert "matplotlib.pyplot" not in sys.modules
@@ -495,3 +544,28 @@ def test_save_writes_a_picture_of_what_was_drawn(tmp_path: Path) -> None:
 def test_save_refuses_what_is_no_picture(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="picture: expected matplotlib Axes or a Figure, got list"):
         plot.save([1.0], tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("name", ["loss", "loss.pickle", "loss.png.bak"])
+def test_save_refuses_a_name_without_a_known_format(name: str, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"path: expected a name that ends in one of .*\.png.*got '.*loss"):
+        plot.save(plot.loss_curve([0.5, 0.4]), tmp_path / "folder" / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_picture_that_cannot_be_written_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = plot.save(plot.loss_curve([0.5, 0.4]), tmp_path / "loss.png")
+    before = path.read_bytes()
+
+    def full(target: Path, data: bytes) -> int:
+        with target.open("wb") as file:
+            file.write(data[:100])
+        raise OSError(28, "No space left on device", str(target))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match=r"No space left on device: .*loss\.png"):
+        plot.save(plot.loss_curve([0.9, 0.1]), path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]

@@ -7,13 +7,11 @@ from typing import Any
 
 from portanet.backend import backend_of
 from portanet.errors import DataError, OptionError, ShapeError
-from portanet.plot.figure import COLOURS, host_numbers, new_axes
+from portanet.plot.figure import COLOURS, DASHES, finish_lines, host_numbers, new_axes, whole_ticks
 from portanet.protocols import Array
 from portanet.tensor import Tensor
 
-__all__ = ["loss_curve"]
-
-_DASHES = ("-", "--", "-.", ":")
+__all__ = ["draw_levels", "loss_curve", "one_row"]
 
 
 def loss_curve(
@@ -21,6 +19,7 @@ def loss_curve(
     ax: Any = None,
     *,
     average: int = 1,
+    levels: Mapping[str, float] | None = None,
     xlabel: str = "updates",
     ylabel: str = "loss",
     title: str | None = None,
@@ -37,6 +36,8 @@ def loss_curve(
     average : int, default 1
         Draw the mean of each so many losses as a bold line over the single ones, which are drawn faintly. With the
         number of batches in an epoch this shows the mean of each epoch, where the single batches scatter.
+    levels : mapping of str to number, optional
+        Horizontal lines by their labels, such as the loss of a baseline.
     xlabel, ylabel, title : str, optional
         What stands at the axes, and above them. Name the unit of the loss if it has one: ``"cross entropy (nats)"``.
 
@@ -50,15 +51,16 @@ def loss_curve(
     ShapeError
         If losses are not one row of numbers.
     DataError
-        If there are none.
+        If there are none, or a level is not finite.
     OptionError
         If ``average`` is not a whole number of at least 1.
 
     Examples
     --------
-    >>> axes = pn.plot.loss_curve({"AdamW": [0.7, 0.5, 0.4], "SGD": [0.7, 0.6, 0.5]})
+    >>> losses = {"AdamW": [0.7, 0.5, 0.4], "SGD": [0.7, 0.6, 0.5]}
+    >>> axes = pn.plot.loss_curve(losses, levels={"guessing": 0.69})
     >>> [line.get_label() for line in axes.lines]
-    ['AdamW', 'SGD']
+    ['AdamW', 'SGD', 'guessing']
     """
     if not isinstance(average, int) or isinstance(average, bool) or average < 1:
         raise OptionError(f"average: expected a whole number of at least 1, got {average!r}.")
@@ -66,12 +68,12 @@ def loss_curve(
     if not named:
         raise DataError("losses: expected at least one curve, got an empty mapping.")
     curves = {
-        label: _one_row(f"losses[{label!r}]" if label else "losses", row) for label, row in named.items()
+        label: one_row(f"losses[{label!r}]" if label else "losses", row) for label, row in named.items()
     }
     if ax is None:
         ax = new_axes()
     for k, (label, row) in enumerate(curves.items()):
-        colour, dashes = COLOURS[k % len(COLOURS)], _DASHES[k % len(_DASHES)]
+        colour, dashes = COLOURS[k % len(COLOURS)], DASHES[k % len(DASHES)]
         updates = range(1, len(row) + 1)
         if len(row) < 2 * average or average == 1:
             marker = "o" if len(row) == 1 else None  # a line through one point shows nothing
@@ -79,38 +81,46 @@ def loss_curve(
             continue
         whole = len(row) // average
         means = row[: whole * average].reshape(whole, average).mean(axis=1)
-        ends = range(average, whole * average + 1, average)
+        middles = [(k + 0.5) * average + 0.5 for k in range(whole)]  # of the updates that it is the mean of
         ax.plot(
             updates, row, color=colour, alpha=0.35, linewidth=0.8, label=f"{label}, each update".strip(", ")
         )
         ax.plot(
-            ends,
+            middles,
             means,
             dashes,
             color=colour,
             linewidth=2.2,
             label=f"{label}, mean of {average} updates".strip(", "),
         )
-    ax.set(xlabel=xlabel, ylabel=ylabel)
-    if title:
-        ax.set_title(title)
-    ax.grid(alpha=0.25)
-    ax.spines[["top", "right"]].set_visible(False)
-    if ax.get_legend_handles_labels()[1]:
-        ax.legend(frameon=False)
+    draw_levels(ax, levels, len(curves))
+    whole_ticks(ax.xaxis)
+    finish_lines(ax, xlabel, ylabel, title)
     return ax
 
 
-def _one_row(name: str, losses: Any) -> Any:
-    """The losses of one curve as a host array of shape (updates,)."""
+def draw_levels(ax: Any, levels: Mapping[str, float] | None, taken: int) -> None:
+    """Draw horizontal lines with their labels, in the colours and dashes after those that are taken."""
+    for k, (label, height) in enumerate((levels or {}).items(), start=taken):
+        place = host_numbers(f"levels[{label!r}]", height)
+        if place.shape != () or not place.__array_namespace__().isfinite(place):
+            raise DataError(f"levels[{label!r}]: expected one finite number, got {height!r}.")
+        dashes = DASHES[1 + k % (len(DASHES) - 1)]  # only curves are solid
+        ax.axhline(
+            float(place), color=COLOURS[k % len(COLOURS)], linestyle=dashes, linewidth=1.6, label=label
+        )
+
+
+def one_row(name: str, losses: Any, unit: str = "update") -> Any:
+    """The numbers of one curve, one for each ``unit``, as a host array of shape (units,)."""
     if not isinstance(losses, Tensor) and backend_of(losses) is None and isinstance(losses, Sequence):
         losses = [loss.item() if getattr(loss, "size", None) == 1 else loss for loss in losses]
     row = host_numbers(name, losses)
     if row.ndim != 1:
         raise ShapeError(
-            f"{name}: expected one loss for each update, shape (updates,), got shape {row.shape}. For several curves "
+            f"{name}: expected one number for each {unit}, shape ({unit}s,), got shape {row.shape}. For several curves "
             "pass a mapping such as {'training': losses, 'test': others}."
         )
     if row.shape[0] == 0:
-        raise DataError(f"{name}: expected at least one loss, got none.")
+        raise DataError(f"{name}: expected at least one number, got none.")
     return row

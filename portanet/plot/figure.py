@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib
 import os
+from functools import partial
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from portanet.backend import backend_of
 from portanet.dtypes import Device, float64
-from portanet.errors import DTypeError
+from portanet.errors import DTypeError, OptionError
 from portanet.functions.inspection import to_host
 from portanet.protocols import Array
 from portanet.tensor import Tensor, asarray
@@ -16,13 +18,32 @@ from portanet.tensor import Tensor, asarray
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["COLOURS", "MARKERS", "host_numbers", "matplotlib_module", "new_axes", "save"]
+__all__ = [
+    "COLOURS",
+    "DASHES",
+    "MARKERS",
+    "finish_lines",
+    "host_numbers",
+    "matplotlib_module",
+    "new_axes",
+    "new_figure",
+    "save",
+    "title_width",
+    "whole_ticks",
+]
 
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
-"""Okabe and Ito's colours, which colour-blind readers tell apart; neighbours differ in greyscale as well."""
+COLOURS = (
+    *("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000"),
+    *("#8822EE", "#662200"),
+)
+"""Okabe and Ito's eight colours, a violet and a brown. Colour-blind readers tell all ten apart, and neighbours differ
+in greyscale as well. The last two keep farthest from the eight in the simulations of Machado, Oliveira and Fernandes
+(2009)."""
 
 MARKERS = ("o", "^", "s", "D", "v", "P", "X")
-"""One more cue than colour; one marker fewer than there are colours, so that 56 classes get different pairs."""
+"""One more cue than colour. Seven and ten have no common divisor, so that 70 classes get different pairs."""
+
+DASHES = ("-", "--", "-.", ":")
 
 FIGURE_SIZE = (6.4, 4.4)
 
@@ -44,11 +65,50 @@ def matplotlib_module(name: str) -> Any:
         ) from error
 
 
-def new_axes(size: tuple[float, float] = FIGURE_SIZE) -> Any:
-    """Axes of a new figure that belongs to nobody else; the size is in inches."""
+def new_figure(size: tuple[float, float] = FIGURE_SIZE) -> Any:
+    """A figure that belongs to nobody else; the size is in inches.
+
+    Notebooks ask what a cell ends with for its ``_repr_png_``. Of pyplot's figures pyplot tells them, but this is none.
+    """
     figure = matplotlib_module("figure").Figure(figsize=size, layout="constrained")
     matplotlib_module("backends.backend_agg").FigureCanvasAgg(figure)
-    return figure.add_subplot()
+    figure._repr_png_ = partial(_png, figure)
+    return figure
+
+
+def _png(figure: Any) -> bytes:
+    file = BytesIO()
+    figure.savefig(file, format="png")
+    return file.getvalue()
+
+
+def new_axes(size: tuple[float, float] = FIGURE_SIZE) -> Any:
+    """Axes of a new figure, which a notebook shows as the figure."""
+    figure = new_figure(size)
+    axes = figure.add_subplot()
+    axes._repr_png_ = figure._repr_png_
+    return axes
+
+
+def title_width(title: str | None) -> float:
+    """How many inches wide a figure must be for its title."""
+    return 0.3 + 0.105 * max(map(len, (title or "").split("\n")))
+
+
+def whole_ticks(axis: Any) -> None:
+    """Put ticks at whole numbers only, as there is no half an epoch."""
+    axis.set_major_locator(matplotlib_module("ticker").MaxNLocator(integer=True))
+
+
+def finish_lines(ax: Any, xlabel: str, ylabel: str, title: str | None) -> None:
+    """Name the axes of a picture of lines, and give it a grid and, if a line has a label, a legend."""
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    if title:
+        ax.set_title(title)
+    ax.grid(alpha=0.25)
+    ax.spines[["top", "right"]].set_visible(False)
+    if ax.get_legend_handles_labels()[1]:
+        ax.legend(frameon=False)
 
 
 def host_numbers(name: str, values: Array) -> Any:
@@ -89,6 +149,13 @@ def save(picture: Any, path: str | os.PathLike[str], *, dpi: float = 150) -> Pat
     Path
         Where the picture is.
 
+    Raises
+    ------
+    OptionError
+        If the name ends in no known format.
+    OSError
+        If it cannot be written; a picture that was there before stays.
+
     Examples
     --------
     >>> import tempfile
@@ -106,6 +173,20 @@ def save(picture: Any, path: str | os.PathLike[str], *, dpi: float = 150) -> Pat
     from pathlib import Path
 
     target = Path(path)
+    kind = target.suffix.removeprefix(".").lower()
+    known = figure.canvas.get_supported_filetypes()
+    if kind not in known:
+        raise OptionError(
+            f"path: expected a name that ends in one of .{', .'.join(sorted(known))}, got {str(target)!r}."
+        )
+    file = BytesIO()
+    figure.savefig(file, format=kind, dpi=dpi)
     target.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(target, dpi=dpi)
+    # Written beside and then renamed: a full disk does not cost the picture that was there.
+    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        beside.write_bytes(file.getvalue())
+        os.replace(beside, target)
+    finally:
+        beside.unlink(missing_ok=True)
     return target

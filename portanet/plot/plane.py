@@ -16,7 +16,7 @@ from portanet.plot.figure import COLOURS, MARKERS, host_numbers, matplotlib_modu
 from portanet.protocols import Array
 from portanet.tensor import Tensor, asarray
 
-__all__ = ["decision_regions", "points"]
+__all__ = ["ClassNames", "class_numbers", "decision_regions", "name_classes", "points"]
 
 ClassNames = Sequence[str] | Mapping[int, str]
 
@@ -70,9 +70,9 @@ def points(
     >>> [text.get_text() for text in axes.get_legend().get_texts()]
     ['cat', 'dog']
     """
-    places, classes = _points(x), _classes(y)
+    places, classes = _points(x), class_numbers(y)
     _check_lengths(places, classes)
-    names = _names(sorted(set(classes.tolist())), class_names)
+    names = name_classes(sorted(set(classes.tolist())), class_names)
     own = ax is None
     if own:
         ax = new_axes()
@@ -157,7 +157,7 @@ def decision_regions(
         raise OptionError(f"resolution: expected a whole number of at least 2, got {resolution!r}.")
     if not 0 <= margin < inf:
         raise OptionError(f"margin: expected a finite number of at least 0, got {margin!r}.")
-    places, truth = _points(x), _classes(y)
+    places, truth = _points(x), class_numbers(y)
     _check_lengths(places, truth)
     across, up = _grid_lines(places, resolution, margin)
     xp = places.__array_namespace__()
@@ -171,7 +171,7 @@ def decision_regions(
 
     predicted, regions = classes[: len(places)], classes[len(places) :].reshape(resolution, resolution)
     every_class = sorted({*truth.tolist(), *classes.tolist()})
-    names = _names(every_class, class_names)
+    names = name_classes(every_class, class_names)
     own = ax is None
     if own:
         ax = new_axes()
@@ -206,7 +206,7 @@ def _points(x: Array) -> Any:
     return places
 
 
-def _classes(y: Array, name: str = "y") -> Any:
+def class_numbers(y: Array, name: str = "y") -> Any:
     """Classes as a host array of integers, shape (n,)."""
     classes = host_numbers(name, y)
     if classes.ndim == 2 and classes.shape[1] == 1:
@@ -230,7 +230,7 @@ def _check_lengths(places: Any, classes: Any) -> None:
         )
 
 
-def _names(classes: Sequence[int], given: ClassNames | None) -> dict[int, str]:
+def name_classes(classes: Sequence[int], given: ClassNames | None) -> dict[int, str]:
     """The name of each class."""
     if given is None:
         return {k: f"class {k}" for k in classes}
@@ -278,7 +278,7 @@ def _read_answers(answers: Any, truth: Any, threshold: float | None) -> tuple[An
             raise OptionError(
                 "threshold: predict returns classes, to which no threshold applies. Leave it out."
             )
-        return _classes(answers, "predict"), None
+        return class_numbers(answers, "predict"), None
     xp = answers.__array_namespace__()
     scores = host_numbers("predict", answers)
     if not xp.isfinite(scores).all():
