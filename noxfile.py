@@ -63,7 +63,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the whole suite on numpy, array-api-strict, torch and jax, with the comparisons with PyTorch."""
-    session.install("-e", ".[examples,jax,special]", *group("test", "parity"))
+    session.install("-e", ".[examples,jax,special]", *group("test", "parity", "onnx"))
     session.run("pytest", "-n", "2", *SUITE, *session.posargs, env=ONE_THREAD)
 
 
@@ -125,7 +125,7 @@ def conformance(session: nox.Session) -> None:
 @nox.session
 def doctest(session: nox.Session) -> None:
     """Run the examples in the docstrings."""
-    session.install("-e", ".[plot,special]", *group("test"))
+    session.install("-e", ".[onnx,plot,special]", *group("test"))
     session.run("pytest", "--doctest-modules", "portanet", *session.posargs)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import linecache
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from os.path import basename, dirname
@@ -17,14 +17,17 @@ from portanet.backend import backend_of
 from portanet.errors import AnomalyError
 from portanet.protocols import Array, Op
 
-__all__ = ["check_cotangent", "check_result", "detect_anomaly", "where_called", "watch"]
+__all__ = ["check_cotangent", "check_results", "detect_anomaly", "observe", "where_called", "watch"]
 
 _HERE = dirname(__file__)
 _only_nan: ContextVar[bool | None] = ContextVar("portanet_anomaly", default=None)
 
+Observer = Callable[[Op, Sequence[Any], Mapping[str, Any], Sequence[Array]], None]
+_observer: ContextVar[Observer | None] = ContextVar("portanet_observer", default=None)
+
 
 class _Watch:
-    """Whether any thread has the mode on: the one thing that an op looks at while the mode is off."""
+    """Whether any thread has the mode on, or observes: the one thing that an op looks at while neither is so."""
 
     __slots__ = ("active",)
 
@@ -66,14 +69,39 @@ def detect_anomaly(*, check_inf: bool = True) -> Iterator[None]:
         _only_nan.reset(token)
 
 
-def check_result(op: Op, operands: Sequence[Any], result: Array) -> None:
-    """Raise if a result is not finite.
+@contextmanager
+def observe(observer: Observer) -> Iterator[None]:
+    """Call ``observer(op, operands, options, results)`` after each op in the block, with raw arrays: for exporters.
+
+    What other threads do is not observed. While one observer runs, what it calls itself is observed as well.
+    """
+    token = _observer.set(observer)
+    watch.active += 1
+    try:
+        yield
+    finally:
+        watch.active -= 1
+        _observer.reset(token)
+
+
+def check_results(
+    op: Op, operands: Sequence[Any], options: Mapping[str, Any], results: Sequence[Array]
+) -> None:
+    """Show an op to the observer, if there is one, and raise if one of its results is not finite.
 
     Raises
     ------
     AnomalyError
-        If it is not.
+        If it is not, in anomaly mode.
     """
+    observer = _observer.get()
+    if observer is not None:
+        observer(op, operands, options, results)
+    for result in results:
+        _check_result(op, operands, result)
+
+
+def _check_result(op: Op, operands: Sequence[Any], result: Array) -> None:
     found = _fault(result)
     if found is None:
         return

@@ -15,6 +15,7 @@ __all__ = [
     "DTypeError",
     "DataError",
     "DeviceError",
+    "ExportError",
     "GradcheckError",
     "GradientError",
     "GraphFreedError",
@@ -98,3 +99,7 @@ class CheckpointError(PortanetError, ValueError):
 
 class DataError(PortanetError, ValueError):
     """A dataset or a batch is empty, inconsistent or out of range."""
+
+
+class ExportError(PortanetError, NotImplementedError):
+    """A model has a part that the file format cannot hold, or that depends on more than the inputs' values."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache, update_wrapper
 from typing import Any
 
-from portanet.anomaly import check_result, watch, where_called
+from portanet.anomaly import check_results, watch, where_called
 from portanet.backend import Implementation
 from portanet.errors import ShapeError
 from portanet.graph import Node, is_grad_enabled
@@ -70,8 +70,7 @@ def lift_several(op: Callable[..., Any], pack: Callable[[Any], Any] = tuple) -> 
             explain(error, op, names, raw, options)
             raise
         if watch.active:
-            for result in results:
-                check_result(op, raw, result)
+            check_results(op, raw, options, results)
         if not is_tensor:
             return pack(results)
         tensors = [wrap(result) for result in results]

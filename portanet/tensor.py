@@ -11,7 +11,7 @@ from functools import update_wrapper
 from operator import index
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from portanet.anomaly import check_result, watch, where_called
+from portanet.anomaly import check_results, watch, where_called
 from portanet.backend import Implementation, backend_of, check_same_place, find_device, known_backend_names
 from portanet.conversion import native_array, native_place, require_known
 from portanet.dtypes import Device, DType, float32, int64
@@ -164,7 +164,7 @@ def lift(
         if type(result) is not kind and not isinstance(result, implementation.array_type):
             result = implementation.xp.asarray(result)
         if watch.active:
-            check_result(op, raw, result)
+            check_results(op, raw, options, (result,))
         if not is_tensor:
             return result
         tensor = _allocate(Tensor)

@@ -41,7 +41,7 @@ RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
 # The core imports nothing but the standard library and itself. The exceptions, each with its reason:
 FOREIGN = {
     "philox": {"numpy"},  # random bits for initial weights and shuffles are drawn on the host
-    "io": {"numpy", "safetensors"},  # a file is written from a host copy
+    "io": {"numpy", "onnx", "safetensors"},  # a file is written from a host copy; ONNX is the extra `onnx`
     "plot": {"matplotlib"},  # the extra `plot`
     "testing": {"numpy", "scipy"},  # what values are compared with; SciPy is the extra `special`
 }

@@ -1,0 +1,235 @@
+"""How the primitives of networks are written: affine maps, convolutions, poolings, normalisation, attention."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from math import prod
+from typing import Any
+
+from portanet.io.onnx.graph import Pair
+
+__all__ = ["NETWORK", "NETWORK_CONDITIONS", "pooled"]
+
+Write = Callable[[Pair], Any]
+Pairs = Sequence[tuple[int, int]]
+
+
+def _ends(pairs: Pairs) -> list[int]:
+    """Widths before and after each axis, as ONNX has them: all the first ones, then all the second ones."""
+    return [low for low, _ in pairs] + [high for _, high in pairs]
+
+
+def _linear(pair: Pair) -> Any:
+    ndim = len(pair.shape(0))
+    if ndim == 2:
+        names = [pair.name(place) for place in range(3) if pair.given(place)]
+        return pair.node("Gemm", names, transB=1)
+    weight, one = pair.constant(1), pair.graph.recordings[0]
+    if weight is None or id(pair.operand(1).array) in one.shared:  # no second copy of it in the file
+        turned = pair.node("Transpose", [pair.name(1)], perm=[1, 0])
+    else:
+        label = one.origins.get(id(pair.operand(1).array), "constant")
+        turned = pair.graph.constant(weight.T, f"{label}.transposed")
+    product = pair.node("MatMul", [pair.name(0), turned])
+    return pair.node("Add", [product, pair.name(2)]) if pair.given(2) else product
+
+
+def _softmax(kind: str) -> Write:
+    def write(pair: Pair) -> Any:
+        axis = pair.step.options["axis"]
+        return pair.node(kind, [pair.name(0, pair.step.dtypes[0])], axis=axis)
+
+    return write
+
+
+def _convolution(pair: Pair) -> Any:
+    options = pair.step.options
+    names = [pair.name(place) for place in range(3) if pair.given(place)]
+    return pair.node(
+        "Conv",
+        names,
+        kernel_shape=list(pair.shape(1)[2:]),
+        strides=list(options["stride"]),
+        pads=_ends(options["padding"]),
+        dilations=list(options["dilation"]),
+        group=options["groups"],
+    )
+
+
+def _extra(lengths: Sequence[int], kernel: Sequence[int], options: Mapping[str, Any]) -> list[int]:
+    """How much longer than they must be the results of a transposed convolution are."""
+    low = [before for before, _ in options["padding"]]
+    every = zip(options["lengths"], lengths, kernel, options["stride"], options["dilation"], low, strict=True)
+    return [out - ((n - 1) * s - 2 * p + d * (k - 1) + 1) for out, n, k, s, d, p in every]
+
+
+def _convolution_input(pair: Pair) -> Any:
+    options, kernel = pair.step.options, pair.shape(1)[2:]
+    low = [before for before, _ in options["padding"]]
+    return pair.node(
+        "ConvTranspose",
+        [pair.name(0), pair.name(1)],
+        kernel_shape=list(kernel),
+        strides=list(options["stride"]),
+        pads=low + low,
+        output_padding=_extra(pair.shape(0)[2:], kernel, options),
+        dilations=list(options["dilation"]),
+        group=options["groups"],
+    )
+
+
+def pooled(
+    pair: Pair,
+    kind: str,
+    fill: float,
+    window: tuple[Sequence[int], Sequence[int], Sequence[int]],
+    padding: Pairs,
+    outputs: int = 1,
+    **attributes: Any,
+) -> Any:
+    """A pooling over windows, given by kernel, stride and dilation.
+
+    Padding that its node does not take is put around the input before.
+    """
+    kernel, stride, dilation = window
+    # Less than nothing at the end only says that the last windows do not reach it, which ONNX finds by itself.
+    padding = [(low, max(high, 0)) for low, high in padding]
+    name = pair.name(0)
+    if any(max(ends) >= k for ends, k in zip(padding, kernel, strict=True)):
+        around = [(0, 0), (0, 0), *padding]
+        value = pair.graph.number(fill, pair.step.dtypes[0])
+        name = pair.node("Pad", [name, pair.graph.numbers(_ends(around)), value], mode="constant")
+        padding = [(0, 0)] * len(kernel)
+    if kind == "MaxPool":
+        _keep_zeros(pair, name)
+    return pair.node(
+        kind,
+        [name],
+        outputs,
+        kernel_shape=list(kernel),
+        strides=list(stride),
+        pads=_ends(padding),
+        dilations=list(dilation) if any(d != 1 for d in dilation) else None,
+        **attributes,
+    )
+
+
+def _keep_zeros(pair: Pair, name: str) -> None:
+    """Pad with the smallest number above 0 instead of 0 what a MaxPool takes.
+
+    The optimizer of ONNX Runtime (1.31) makes of a Pad of zeros and a MaxPool one MaxPool, for which the padding has no
+    value, so that it loses against negative numbers.
+    """
+    import numpy as np
+
+    node = next((node for node in pair.graph.nodes if name in node.output), None)
+    if node is not None and node.op_type == "Pad" and len(node.input) == 2:
+        dtype = pair.step.dtypes[0]
+        node.input.append(pair.graph.number(float(np.finfo(dtype).tiny), dtype))
+
+
+def _window(options: Mapping[str, Any]) -> tuple[Any, Any, Any]:
+    return options["kernel"], options["stride"], options["dilation"]
+
+
+def _max_pool(pair: Pair) -> Any:
+    options = pair.step.options
+    return pooled(pair, "MaxPool", -float("inf"), _window(options), options["padding"])
+
+
+def _sum_pool(pair: Pair) -> Any:
+    options = pair.step.options
+    mean = pooled(pair, "AveragePool", 0.0, _window(options), options["padding"], count_include_pad=1)
+    count = pair.graph.number(prod(options["kernel"]), pair.step.dtypes[0])
+    return pair.node("Mul", [mean, count])
+
+
+def _normalize(pair: Pair) -> Any:
+    import numpy as np
+
+    options, dtype, ndim = pair.step.options, pair.step.dtypes[0], len(pair.shape(0))
+    axes = sorted(axis % ndim for axis in options["axes"])
+    last = pair.shape(0)[axes[0] :]
+    fits = all(pair.shape(place) == last for place in (1, 2) if pair.given(place))
+    x = pair.name(0, dtype)
+    if options.get("centered", True) and axes == list(range(axes[0], ndim)) and fits:
+        weight = pair.name(1) if pair.given(1) else pair.graph.constant(np.ones(last, dtype=dtype))
+        names = [x, weight, *([pair.name(2)] if pair.given(2) else [])]
+        return pair.node("LayerNormalization", names, axis=axes[0] - ndim, epsilon=options["eps"])
+    return _normalize_with_statistics(pair)[0]
+
+
+def _normalize_with_statistics(pair: Pair) -> list[Any]:
+    options, dtype = pair.step.options, pair.step.dtypes[0]
+    where = pair.graph.numbers(options["axes"])
+    x, mean = pair.name(0, dtype), ""
+    if options.get("centered", True):
+        mean = pair.node("ReduceMean", [x, where], keepdims=1)
+        x = pair.node("Sub", [x, mean])
+    variance = pair.node("ReduceMean", [pair.node("Mul", [x, x]), where], keepdims=1)
+    width = pair.node("Sqrt", [pair.node("Add", [variance, pair.graph.number(options["eps"], dtype)])])
+    found = pair.node("Div", [x, width])
+    found = pair.node("Mul", [found, pair.name(1, dtype)]) if pair.given(1) else found
+    found = pair.node("Add", [found, pair.name(2, dtype)]) if pair.given(2) else found
+    return [found, mean, variance]
+
+
+def _pad(pair: Pair) -> Any:
+    options = pair.step.options
+    mode = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+    names = [pair.name(0), pair.graph.numbers(_ends(options["widths"]))]
+    if options["mode"] == "constant" and options["value"]:
+        names.append(pair.graph.number(options["value"], pair.step.dtypes[0]))
+    return pair.node("Pad", names, mode=mode[options["mode"]])
+
+
+def _attention(pair: Pair) -> Any:
+    import numpy as np
+
+    dtype, options = pair.step.dtypes[0], pair.step.options
+    ndim = len(pair.shape(1))
+    query = pair.node("Mul", [pair.name(0, dtype), pair.graph.number(options["scale"], dtype)])
+    order = [*range(ndim - 2), ndim - 1, ndim - 2]
+    key = pair.node("Transpose", [pair.name(1, dtype)], perm=order)
+    scores = pair.node("MatMul", [query, key])
+    if pair.given(3):
+        scores = pair.node("Add", [scores, pair.name(3, dtype)])
+    if options["is_causal"]:
+        queries, keys = pair.shape(0)[-2], pair.shape(1)[-2]
+        hidden = np.triu(np.full((queries, keys), -np.inf, dtype=dtype), 1)
+        scores = pair.node("Add", [scores, pair.graph.constant(hidden, "causal_mask")])
+    return pair.node("MatMul", [pair.node("Softmax", [scores], axis=-1), pair.name(2, dtype)])
+
+
+NETWORK: dict[str, Write] = {
+    "attention": _attention,
+    "convolution": _convolution,
+    "convolution_input": _convolution_input,
+    "linear": _linear,
+    "log_softmax": _softmax("LogSoftmax"),
+    "max_pool": _max_pool,
+    "normalize": _normalize,
+    "normalize_with_statistics": _normalize_with_statistics,
+    "pad": _pad,
+    "softmax": _softmax("Softmax"),
+    "sum_pool": _sum_pool,
+}
+
+
+def _pads(operands: Sequence[Any], options: Mapping[str, Any]) -> bool:
+    """Whether nothing is cut off, for which ONNX has no form within a convolution."""
+    return all(min(ends) >= 0 for ends in options["padding"])
+
+
+def _extends(operands: Sequence[Any], options: Mapping[str, Any]) -> bool:
+    """Whether it is the transpose of a convolution whose padding is the same at both ends."""
+    g, weight = operands
+    extra = _extra(g.shape[2:], weight.shape[2:], options)
+    most = map(max, options["stride"], options["dilation"])
+    return _pads(operands, {"padding": [(low, low) for low, _ in options["padding"]]}) and all(
+        0 <= length < limit for length, limit in zip(extra, most, strict=True)
+    )
+
+
+NETWORK_CONDITIONS = {"convolution": _pads, "convolution_input": _extends}
+"""As ``ARRAY_CONDITIONS`` of :mod:`portanet.io.onnx.arrays`."""
