@@ -125,7 +125,7 @@ def conformance(session: nox.Session) -> None:
 @nox.session
 def doctest(session: nox.Session) -> None:
     """Run the examples in the docstrings."""
-    session.install("-e", ".[onnx,plot,special]", *group("test"))
+    session.install("-e", ".[onnx,plot,sklearn,special]", *group("test"))
     session.run("pytest", "--doctest-modules", "portanet", *session.posargs)
 
 

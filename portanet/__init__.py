@@ -6,7 +6,7 @@ names are those of the standard, ``sum`` and ``abs`` included. That is why nothi
 
 from __future__ import annotations
 
-from portanet import data, errors, fft, io, linalg, metrics, nn, optim, plot, random, special
+from portanet import data, errors, fft, io, linalg, metrics, nn, optim, plot, random, sklearn, special
 from portanet.anomaly import detect_anomaly
 from portanet.autograd import grad
 from portanet.backend import (
@@ -375,6 +375,7 @@ __all__ = [
     "signbit",
     "sin",
     "sinh",
+    "sklearn",
     "sort",
     "special",
     "sqrt",

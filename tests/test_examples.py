@@ -35,6 +35,8 @@ class Example(NamedTuple):
     """What else keeps its test short."""
     too_slow_on: tuple[str, ...] = ()
     """Backends on which even so it takes minutes."""
+    files: tuple[str, ...] = ()
+    """What else it writes beside the pictures."""
 
 
 SCRIPTS = {
@@ -49,6 +51,10 @@ SCRIPTS = {
     "network": Example(2, {"probabilities.png"}),
     # JAX compiles each step anew for every number of sequences that have not ended.
     "sequence_lstm": Example(1, {"loss.png", "answers.png", "sensitivity.png"}, too_slow_on=("jax",)),
+    # JAX compiles each step anew for every network and every fold.
+    "tabular": Example(
+        12, {"loss.png", "roc.png", "importance.png"}, too_slow_on=("jax",), files=("tumours.csv",)
+    ),
     "two_layer_net": Example(6, {"losses.png"}),
 }
 
@@ -109,6 +115,7 @@ def run_main(name: str, *options: str) -> list[float]:
             "digits": lambda: result["losses"],
             "network": lambda: np.ravel(result["batch"]).tolist(),
             "sequence_lstm": lambda: result["losses"],
+            "tabular": lambda: result["losses"],
             "two_layer_net": lambda: np.ravel(list(result.values())).tolist(),
         }[name]()
     train, losses = module.train, []
@@ -137,7 +144,7 @@ def run_script(name: str, *options: str, folder: Path) -> subprocess.CompletedPr
 
 def check_pictures(name: str, folder: Path, printed: str) -> None:
     """The promised pictures are there, told of, and show something."""
-    assert {path.name for path in folder.iterdir()} == SCRIPTS[name].pictures
+    assert {path.name for path in folder.iterdir()} == SCRIPTS[name].pictures | {*SCRIPTS[name].files}
     for picture in SCRIPTS[name].pictures:
         assert f"picture: {folder / picture}" in printed
         pixels = imread(folder / picture)[..., :3]
@@ -325,6 +332,38 @@ def test_an_autoencoder_beats_pca_as_promised(tmp_path: Path) -> None:
     module = load("autoencoder")
     result = module.main(["--backend", "numpy", "--output", str(tmp_path)])
     assert result["error"] < module.PROMISE * result["pca error"]
+
+
+def test_tumours_are_told_apart_as_promised(tmp_path: Path) -> None:
+    result = load("tabular").main(["--backend", "numpy", "--output", str(tmp_path)])
+    assert result["accuracy"] >= 0.93
+    assert result["area"] >= 0.98
+
+
+def test_a_table_of_ones_own(rng: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    module, path = load("tabular"), tmp_path / "own.csv"
+    numbers = rng.normal(size=(150, 3))
+    kinds = np.array(["even", "large", "small"])[
+        1 + np.sign(numbers[:, 0]).astype(int) * (abs(numbers[:, 0]) > 0.4)
+    ]
+    lines = [f"{a},{kind},{b},{c}" for (a, b, c), kind in zip(numbers.tolist(), kinds, strict=True)]
+    path.write_text("\n".join(["size,kind,noise,more", *lines, ""]), encoding="utf-8")
+    options = ["--data", str(path), "--output", str(tmp_path / "pictures")]
+    result = module.main([*options, "--target", "kind"])
+    assert result["accuracy"] > 0.7
+    assert "150 rows, 3 columns, classes even, large, small" in capsys.readouterr().out
+
+    for text, message in (
+        ("size,kind\n1,a\n2\n", "own.csv, line 3: expected 2 fields, got 1"),
+        ("size,kind\n1,a\nmany,b\n", "own.csv, line 3: could not convert string to float: 'many'"),
+        ("size,class\n1,a\n", "own.csv: there is no column 'kind'; there are size, class"),
+        ("size,kind\n", "own.csv: expected a header with at least two columns and rows below it"),
+        (None, "own.csv cannot be read"),
+    ):
+        path.unlink() if text is None else path.write_text(text, encoding="utf-8")
+        with pytest.raises(SystemExit):
+            module.main([*options, "--target", "kind"])
+        assert message in capsys.readouterr().err
 
 
 def test_digits_are_held_out() -> None:

@@ -32,7 +32,9 @@ ORDER = [
     {"linalg", "fft", "special", "random"},
     {"checkpointing", "transforms", "nn"},
     {"optim", "data", "metrics", "operation_counts"},
-    {"info", "io", "model_summary", "plot", "testing", "train"},
+    {"info", "io", "model_summary", "plot", "testing"},
+    {"train"},
+    {"sklearn"},
     {"__init__"},
     {"__main__"},
 ]
@@ -43,6 +45,7 @@ FOREIGN = {
     "philox": {"numpy"},  # random bits for initial weights and shuffles are drawn on the host
     "io": {"numpy", "onnx", "safetensors"},  # a file is written from a host copy; ONNX is the extra `onnx`
     "plot": {"matplotlib"},  # the extra `plot`
+    "sklearn": {"numpy", "sklearn"},  # the extra `sklearn`, which hands over NumPy arrays and wants them back
     "testing": {"numpy", "scipy"},  # what values are compared with; SciPy is the extra `special`
 }
 
@@ -181,7 +184,10 @@ SUBMODULES = {
     *("portanet.nn.utils.parametrize", "portanet.nn.utils.rnn"),
 }
 """Names that are modules."""
-LATE = ["portanet.nn", "portanet.nn.functional", "portanet.nn.utils", "portanet.optim", "portanet.plot"]
+LATE = [
+    *("portanet.metrics", "portanet.nn", "portanet.nn.functional", "portanet.nn.utils", "portanet.optim"),
+    "portanet.plot",
+]
 
 
 @pytest.mark.parametrize("package", LATE)

@@ -1,4 +1,4 @@
-"""Metrics of classification, from predicted and true classes."""
+"""Functions of predicted and true classes, which are read on the host at once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from portanet.functions.inspection import to_host
 from portanet.protocols import Array
 from portanet.tensor import Tensor, asarray, unwrap
 
-__all__ = ["accuracy", "confusion_matrix", "precision", "recall"]
+__all__ = ["accuracy", "confusion_matrix", "f1", "precision", "recall"]
 
 
 def _classes(predictions: Array, targets: Array) -> tuple[Any, Any]:
@@ -85,6 +85,21 @@ def recall(predictions: Array, targets: Array, positive: int = 1) -> float:
     p, t = _classes(predictions, targets)
     hits = int(((p == positive) & (t == positive)).sum())
     return _ratio(hits, int((t == positive).sum()))
+
+
+def f1(predictions: Array, targets: Array, positive: int = 1) -> float:
+    """Harmonic mean of precision and recall; NaN if there are no positives and none was predicted.
+
+    Arguments as in :func:`precision`.
+
+    Examples
+    --------
+    >>> pn.metrics.f1(pn.asarray([0, 1, 1, 0]), pn.asarray([0, 1, 0, 0]))
+    0.6666666666666666
+    """
+    p, t = _classes(predictions, targets)
+    hits = int(((p == positive) & (t == positive)).sum())
+    return _ratio(2 * hits, int((p == positive).sum()) + int((t == positive).sum()))
 
 
 def _ratio(part: int, whole: int) -> float:

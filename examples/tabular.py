@@ -1,0 +1,208 @@
+"""Train on a table: a CSV file, read with Python's own csv module, and a network with scikit-learn's manners.
+
+    python examples/tabular.py
+    python examples/tabular.py --data measurements.csv --target quality
+
+Without a file of yours it takes scikit-learn's breast cancer table: 569 tumours, benign or malignant, and 30
+measurements of each. They are first written to the output folder as a CSV file, and then read like any other. A fifth
+of the rows is held out. Cross-validation on the others chooses the hidden layers; the chosen network is then trained,
+stops early, and is tested on the held-out rows. Pictures of the loss, of the ROC curve and of what the network looks at
+go to the output folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from common import read_options
+from matplotlib.figure import Figure
+from sklearn.datasets import load_breast_cancer
+from sklearn.inspection import permutation_importance
+from sklearn.metrics import roc_curve
+from sklearn.model_selection import cross_val_score, train_test_split
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from tqdm import tqdm
+
+from portanet import metrics, plot
+from portanet.errors import DataError
+from portanet.sklearn import NetClassifier
+
+CHOICES = [(16,), (64,), (32, 16)]
+"""Sizes of the hidden layers to choose from."""
+
+
+class Table(NamedTuple):
+    """Measurements (rows, columns), the class of each row, and the columns' names."""
+
+    measurements: np.ndarray
+    classes: np.ndarray
+    names: list[str]
+
+
+def write_table(path: Path) -> None:
+    """Write the breast cancer table as a CSV file whose last column is the class."""
+    data = load_breast_cancer()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow([*data.feature_names, "tumour"])
+        for row, number in zip(data.data.tolist(), data.target, strict=True):
+            writer.writerow([*row, data.target_names[number]])
+
+
+def read_table(path: Path, target: str | None) -> Table:
+    """Read a CSV file with a header; all columns but the target, by default the last one, hold numbers."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            lines = csv.reader(file)
+            header = next(lines, [])
+            rows = [(lines.line_num, row) for row in lines if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
+    if len(header) < 2 or not rows:
+        raise DataError(f"{path}: expected a header with at least two columns and rows below it")
+    if target is not None and target not in header:
+        raise DataError(f"{path}: there is no column {target!r}; there are {', '.join(header)}")
+    place = header.index(target) if target else len(header) - 1
+    measurements, classes = [], []
+    for line, row in rows:
+        if len(row) != len(header):
+            raise DataError(f"{path}, line {line}: expected {len(header)} fields, got {len(row)}")
+        classes.append(row.pop(place))
+        try:
+            measurements.append([float(field) for field in row])
+        except ValueError as error:
+            raise DataError(f"{path}, line {line}: {error}") from error
+    names = [name for k, name in enumerate(header) if k != place]
+    return Table(np.array(measurements), np.array(classes), names)
+
+
+def choose(table: Table, seed: int, epochs: int) -> Pipeline:
+    """The pipeline whose hidden layers do best in threefold cross-validation."""
+    losses = {}
+    for sizes in tqdm(CHOICES, desc="choosing", unit="network"):
+        model = pipeline(sizes, seed, epochs)
+        scores = cross_val_score(
+            model, table.measurements, table.classes, cv=3, scoring="neg_log_loss", error_score="raise"
+        )
+        losses[sizes] = -scores.mean()
+    for sizes, loss in losses.items():
+        print(
+            f"hidden layers {', '.join(map(str, sizes))}: cross entropy {loss:.4f} nats in cross-validation"
+        )
+    return pipeline(min(losses, key=losses.__getitem__), seed, epochs)
+
+
+def pipeline(sizes: tuple[int, ...], seed: int, epochs: int) -> Pipeline:
+    """A network for measurements of any scale."""
+    net = NetClassifier(
+        sizes, lr=0.003, batch_size=64, epochs=epochs, early_stopping=True, random_state=seed % 2**32
+    )
+    return make_pipeline(StandardScaler(), net)
+
+
+def draw_roc(truth: np.ndarray, decisions: np.ndarray, name: str, area: float, folder: Path) -> None:
+    """Draw which share of the one class is found at which share of false alarms."""
+    false_alarms, found, _ = roc_curve(truth, decisions)
+    figure = Figure(figsize=(5.2, 4.8), layout="constrained")
+    ax = figure.add_subplot()
+    ax.plot(false_alarms, found, color=plot.COLOURS[0], linewidth=2.2, label=f"network, area {area:.4f}")
+    ax.plot([0, 1], [0, 1], "--", color="grey", linewidth=1, label="guessing, area 0.5")
+    ax.set(
+        xlabel=f"share of the others called {name}",
+        ylabel=f"share of {name} found",
+        title="ROC curve on the held-out rows",
+        aspect="equal",
+    )
+    ax.grid(alpha=0.25)
+    ax.legend(loc="lower right", frameon=False)
+    print(f"picture: {plot.save(figure, folder / 'roc.png')}")
+
+
+def draw_importance(model: Pipeline, held_out: Table, folder: Path) -> None:
+    """Draw how much the loss rises when one column is shuffled, for the ten columns where it rises most."""
+    rises = permutation_importance(
+        model, held_out.measurements, held_out.classes, scoring="neg_log_loss", n_repeats=5, random_state=0
+    )
+    most = np.argsort(rises.importances_mean)[-10:]
+    figure = Figure(figsize=(6.8, 4.6), layout="constrained")
+    ax = figure.add_subplot()
+    ax.barh(
+        [held_out.names[k] for k in most],
+        rises.importances_mean[most],
+        xerr=rises.importances_std[most],
+        color=plot.COLOURS[0],
+        ecolor="#444444",
+    )
+    ax.set(
+        xlabel="rise of the cross entropy when the column is shuffled (nats)",
+        title="What the network looks at",
+    )
+    ax.grid(axis="x", alpha=0.25)
+    ax.spines[["top", "right"]].set_visible(False)
+    print(f"picture: {plot.save(figure, folder / 'importance.png')}")
+
+
+def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
+    """Train and test; return the losses, and accuracy and area under the ROC curve on the held-out rows."""
+
+    def add_options(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--data", type=Path, help="a CSV file with a header (default: breast cancer)")
+        parser.add_argument("--target", help="the column with the classes (default: the last one)")
+
+    def read(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+        if options.data is None:
+            options.data = options.output / "tumours.csv"
+            write_table(options.data)
+        options.table = read_table(options.data, options.target)
+
+    options = read_options(
+        arguments,
+        "Train on a table.",
+        epochs=200,
+        epochs_help="how often the rows are gone through, at most",
+        output="pictures/tabular",
+        more=add_options,
+        check=read,
+    )
+    table = options.table
+    classes = sorted(set(table.classes.tolist()))
+    print(
+        f"{options.data}: {len(table.classes)} rows, {len(table.names)} columns, classes {', '.join(classes)}"
+    )
+    # The same split in every run, so that accuracies can be compared; each class has its share in both parts.
+    split = train_test_split(
+        table.measurements, table.classes, test_size=0.2, random_state=0, stratify=table.classes
+    )
+    train, held_out = Table(split[0], split[2], table.names), Table(split[1], split[3], table.names)
+
+    model = choose(train, options.seed, options.epochs).fit(train.measurements, train.classes)
+    net = model[-1]
+    print(net.module_)
+    predicted = model.predict(held_out.measurements)
+    truth = np.searchsorted(net.classes_, held_out.classes)
+    accuracy = metrics.accuracy(np.searchsorted(net.classes_, predicted), truth)
+    probabilities = model.predict_proba(held_out.measurements)
+    area = metrics.roc_auc(probabilities, truth)
+    print(
+        f"after {net.n_iter_} epochs, on {len(truth)} held-out rows: accuracy {accuracy:.4f}, ROC AUC {area:.4f}"
+    )
+
+    curves = {"training": net.loss_curve_, "held out for stopping": net.validation_loss_curve_}
+    loss = plot.loss_curve(curves, xlabel="epochs", ylabel="cross entropy (nats)", title="Loss")
+    print(f"picture: {plot.save(loss, options.output / 'loss.png')}")
+    # Of several classes the curve is that of the last one against the others.
+    of_last = area if len(classes) == 2 else metrics.roc_auc(probabilities[:, -1], truth == len(classes) - 1)
+    draw_roc(truth == len(classes) - 1, probabilities[:, -1], classes[-1], of_last, options.output)
+    draw_importance(model, held_out, options.output)
+    return {"losses": net.loss_curve_, "accuracy": accuracy, "area": area}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,335 @@
+"""Streaming metrics that count classes on the device: accuracy, precision, recall, F1, the confusion matrix."""
+
+from __future__ import annotations
+
+from math import isnan, nan
+from typing import ClassVar
+
+from portanet.checks import check_number, whole_number
+from portanet.dtypes import int64
+from portanet.errors import DataError, OptionError
+from portanet.functions.creation import ones_like, zeros
+from portanet.functions.elementwise import where
+from portanet.functions.indexing import index_add
+from portanet.functions.manipulation import concat
+from portanet.functions.searching import count_nonzero
+from portanet.metrics.metric import Metric, as_integers, read_classes
+from portanet.protocols import Array
+from portanet.tensor import Tensor, asarray
+
+__all__ = ["Accuracy", "ConfusionMatrix", "F1", "Precision", "Recall"]
+
+
+class Accuracy(Metric):
+    """Share of the predictions that are right.
+
+    Parameters
+    ----------
+    threshold : float, default 0.0
+        A single logit above it means class 1; 0.5 for a model that ends in a sigmoid.
+    name : str, default "accuracy"
+        What it is called.
+
+    Examples
+    --------
+    >>> metric = pn.metrics.Accuracy()
+    >>> metric.update(pn.asarray([0.3, -2.0, 1.0, 4.0]), pn.asarray([1, 0, 0, 1]))
+    >>> metric.compute()
+    0.75
+    """
+
+    state_names: ClassVar[tuple[str, ...]] = ("hits", "count")
+
+    def __init__(self, *, threshold: float = 0.0, name: str = "accuracy") -> None:
+        check_number("threshold", threshold)
+        self.threshold, self.name = threshold, name
+        self.reset()
+
+    def reset(self) -> None:
+        self.hits: Tensor | None = None
+        self.count = 0
+
+    def update(self, outputs: Array, targets: Array) -> None:
+        """Take a batch.
+
+        Parameters
+        ----------
+        outputs : array
+            Logits of shape (n, classes, ...) with targets of shape (n, ...), of which the largest is predicted; or one
+            logit for each target; or predicted classes, integers or booleans.
+        targets : array
+            Classes, integers or booleans; beside single logits floating-point 0 and 1, too.
+
+        Raises
+        ------
+        ShapeError, DTypeError, DataError
+            If they do not belong together, are no classes, or there are none.
+        """
+        predicted, actual, _ = read_classes(outputs, targets, self.threshold)
+        hits = count_nonzero(predicted == actual)
+        self.hits = hits if self.hits is None else self.hits + hits
+        self.count += actual.size
+
+    def compute(self) -> float:
+        self._require_batches(self.count)
+        assert self.hits is not None
+        return int(self.hits.item()) / self.count  # type: ignore[arg-type]
+
+
+class _PerClass(Metric):
+    """How often each class was predicted, was true, and was both."""
+
+    state_names: ClassVar[tuple[str, ...]] = ("counts", "classes", "total")
+    default_name: ClassVar[str]
+
+    def __init__(
+        self,
+        average: str | None = "binary",
+        *,
+        num_classes: int | None = None,
+        positive: int = 1,
+        zero_division: float = 0.0,
+        threshold: float = 0.0,
+        name: str | None = None,
+    ) -> None:
+        if average not in ("binary", "macro", "micro", "weighted", None):
+            raise OptionError(
+                f"average: expected 'binary', 'macro', 'micro', 'weighted' or None, got {average!r}."
+            )
+        if not isinstance(zero_division, (int, float)) or not (
+            isnan(zero_division) or zero_division in (0, 1)
+        ):
+            raise OptionError(f"zero_division: expected 0, 1 or nan, got {zero_division!r}.")
+        check_number("threshold", threshold)
+        self.average, self.zero_division, self.threshold = average, float(zero_division), threshold
+        self.positive = whole_number("positive", positive, low=0)
+        if average == "binary" and self.positive > 1:
+            raise OptionError(f"positive: with average='binary' expected 0 or 1, got {positive}.")
+        self.num_classes = None if num_classes is None else whole_number("num_classes", num_classes, low=2)
+        self.name = self.default_name if name is None else name
+        self.reset()
+
+    def reset(self) -> None:
+        self.counts: Tensor | None = None
+        self.classes: int | None = None
+        self.total = 0
+
+    def update(self, outputs: Array, targets: Array) -> None:
+        """Take a batch, as :meth:`Accuracy.update` does.
+
+        Raises
+        ------
+        OptionError
+            If the number of classes is not known from logits and was not given, or changes.
+        """
+        predicted, actual, seen = read_classes(outputs, targets, self.threshold)
+        classes = self.classes = _class_count(self.num_classes or self.classes, seen)
+        if self.average == "binary" and classes != 2:
+            raise OptionError(
+                f"average: 'binary' is for two classes, these outputs tell {classes} apart. Choose 'macro', "
+                "'micro', 'weighted' or None."
+            )
+        predicted, actual = as_integers(predicted).reshape(-1), as_integers(actual).reshape(-1)
+        hits = where(predicted == actual, actual, classes)
+        places = [
+            _inside(part, classes) + row * (classes + 1) for row, part in enumerate((hits, predicted, actual))
+        ]
+        self.counts = _counted(self.counts, concat(places), 3 * (classes + 1))
+        self.total += actual.size
+
+    def compute(self) -> float | Tensor:
+        """The average, a float; or with ``average=None`` each class's value, a Tensor of shape (classes,)."""
+        self._require_batches(self.total)
+        assert self.counts is not None
+        hits, predicted, actual = (row[:-1] for row in self.counts.reshape(3, -1).tolist())
+        _check_inside(min(sum(predicted), sum(actual)), self.total, len(hits))
+        if self.average == "binary":
+            k = self.positive
+            return self._score(hits[k], predicted[k], actual[k])
+        if self.average == "micro":
+            return self._score(sum(hits), self.total, self.total)
+        scores = [self._score(*counts) for counts in zip(hits, predicted, actual, strict=True)]
+        if self.average is None:
+            return asarray(scores, device=self.counts.device)
+        # As in scikit-learn: classes that occur nowhere are left out, and so are values that are not a number.
+        weights = [n if self.average == "weighted" else int(n + m > 0) for n, m in zip(actual, predicted)]
+        pairs = [(score, weight) for score, weight in zip(scores, weights) if not isnan(score)]
+        whole = sum(weight for _, weight in pairs)
+        if whole == 0:
+            occurring = [s for s, n, m in zip(scores, actual, predicted) if n + m and not isnan(s)]
+            return sum(occurring) / len(occurring) if occurring else nan
+        return sum(score * weight for score, weight in pairs) / whole
+
+    def _score(self, hits: int, predicted: int, actual: int) -> float:
+        part, whole = self._fraction(hits, predicted, actual)
+        return part / whole if whole else self.zero_division
+
+    def _fraction(self, hits: int, predicted: int, actual: int) -> tuple[int, int]:
+        raise NotImplementedError
+
+
+class Precision(_PerClass):
+    """Share of the predictions of a class that are right, as scikit-learn averages it.
+
+    Parameters
+    ----------
+    average : str or None, default "binary"
+        ``"binary"``: the value of one of two classes. ``"macro"``: the mean over the classes that occur among the
+        targets or the predictions. ``"weighted"``: the same, weighted by how often each class is true. ``"micro"``: of
+        all decisions together. None: each class's own value.
+    num_classes : int, optional
+        Needed when predictions come as classes and not as logits.
+    positive : int, default 1
+        With ``"binary"`` the class that is looked at.
+    zero_division : float, default 0.0
+        The value of a class for which there is nothing to divide by: 0, 1 or NaN, which averages leave out.
+    threshold : float, default 0.0
+        A single logit above it means class 1; 0.5 for a model that ends in a sigmoid.
+    name : str, default "precision"
+        What it is called.
+
+    Raises
+    ------
+    DataError
+        In ``compute``, if a class was negative or not below the number of classes.
+
+    Examples
+    --------
+    >>> metric = pn.metrics.Precision("macro", num_classes=3)
+    >>> metric.update(pn.asarray([0, 1, 1, 2]), pn.asarray([0, 1, 2, 2]))
+    >>> metric.compute()
+    0.8333333333333334
+    """
+
+    default_name = "precision"
+
+    def _fraction(self, hits: int, predicted: int, actual: int) -> tuple[int, int]:
+        return hits, predicted
+
+
+class Recall(_PerClass):
+    """Share of the members of a class that were found; options as in :class:`Precision`.
+
+    Examples
+    --------
+    >>> metric = pn.metrics.Recall()
+    >>> metric.update(pn.asarray([0.3, -2.0, 1.0, -4.0]), pn.asarray([1, 0, 0, 1]))
+    >>> metric.compute()
+    0.5
+    """
+
+    default_name = "recall"
+
+    def _fraction(self, hits: int, predicted: int, actual: int) -> tuple[int, int]:
+        return hits, actual
+
+
+class F1(_PerClass):
+    """Harmonic mean of precision and recall; options as in :class:`Precision`.
+
+    Examples
+    --------
+    >>> metric = pn.metrics.F1(average=None)
+    >>> metric.update(pn.asarray([0.3, -2.0, 1.0, -4.0]), pn.asarray([1, 0, 0, 1]))
+    >>> metric.compute()
+    Tensor([0.5, 0.5])
+    """
+
+    default_name = "f1"
+
+    def _fraction(self, hits: int, predicted: int, actual: int) -> tuple[int, int]:
+        return 2 * hits, predicted + actual
+
+
+class ConfusionMatrix(Metric):
+    """How often each class (rows) was predicted as each class (columns), a Tensor of int64.
+
+    Parameters
+    ----------
+    num_classes : int, optional
+        Needed when predictions come as classes and not as logits.
+    threshold : float, default 0.0
+        A single logit above it means class 1; 0.5 for a model that ends in a sigmoid.
+    name : str, default "confusion"
+        What it is called.
+
+    Raises
+    ------
+    DataError
+        In ``compute``, if a class was negative or not below the number of classes.
+
+    Examples
+    --------
+    >>> metric = pn.metrics.ConfusionMatrix()
+    >>> metric.update(pn.asarray([[2.0, 0.0], [1.0, 3.0], [0.0, 1.0]]), pn.asarray([0, 1, 0]))
+    >>> metric.compute()
+    Tensor([[1, 1],
+            [0, 1]])
+    """
+
+    state_names: ClassVar[tuple[str, ...]] = ("counts", "classes", "total")
+
+    def __init__(
+        self, num_classes: int | None = None, *, threshold: float = 0.0, name: str = "confusion"
+    ) -> None:
+        check_number("threshold", threshold)
+        self.num_classes = None if num_classes is None else whole_number("num_classes", num_classes, low=2)
+        self.threshold, self.name = threshold, name
+        self.reset()
+
+    def reset(self) -> None:
+        self.counts: Tensor | None = None
+        self.classes: int | None = None
+        self.total = 0
+
+    def update(self, outputs: Array, targets: Array) -> None:
+        """Take a batch, as :meth:`Accuracy.update` does; the number of classes as in :meth:`Precision.update`."""
+        predicted, actual, seen = read_classes(outputs, targets, self.threshold)
+        classes = self.classes = _class_count(self.num_classes or self.classes, seen)
+        predicted, actual = as_integers(predicted).reshape(-1), as_integers(actual).reshape(-1)
+        place = _inside(actual, classes) * (classes + 1) + _inside(predicted, classes)
+        self.counts = _counted(self.counts, place, (classes + 1) ** 2)
+        self.total += actual.size
+
+    def compute(self) -> Tensor:
+        self._require_batches(self.total)
+        assert self.counts is not None
+        assert self.classes is not None
+        matrix = self.counts.reshape(self.classes + 1, self.classes + 1)[:-1, :-1]
+        _check_inside(int(matrix.sum().item()), self.total, self.classes)
+        return asarray(matrix, copy=True)
+
+
+def _class_count(known: int | None, seen: int | None) -> int:
+    """How many classes there are, from what is known already and what the outputs of a batch show."""
+    if known is None and seen is None:
+        raise OptionError(
+            "num_classes: predictions that are classes do not show how many there are. Give num_classes, or pass "
+            "logits."
+        )
+    if known is not None and seen is not None and known != seen:
+        raise OptionError(
+            f"num_classes: expected outputs of {known} classes, as given or before, got {seen}."
+        )
+    return known or seen  # type: ignore[return-value]
+
+
+def _inside(places: Tensor, classes: int) -> Tensor:
+    """Classes, with ``classes`` itself for those that are none: nothing need be read back to count them."""
+    inside: Tensor = where((places >= 0) & (places < classes), places, classes)
+    return inside
+
+
+def _counted(counts: Tensor | None, places: Tensor, length: int) -> Tensor:
+    """The counts with one more at each place."""
+    if counts is None:
+        counts = zeros((length,), dtype=int64, device=places.device)
+    added: Tensor = index_add(counts, places, ones_like(places))
+    return added
+
+
+def _check_inside(inside: int, total: int, classes: int) -> None:
+    if inside != total:
+        raise DataError(
+            f"targets: classes must be from 0 to {classes - 1}; {total - inside} of {total} are not."
+        )
