@@ -63,7 +63,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the whole suite on numpy, array-api-strict, torch and jax, with the comparisons with PyTorch."""
-    session.install("-e", ".[examples,jax,special]", *group("test", "parity", "onnx"))
+    session.install("-e", ".[examples,jax,special,tensorboard]", *group("test", "parity", "onnx"))
     session.run("pytest", "-n", "2", *SUITE, *session.posargs, env=ONE_THREAD)
 
 
@@ -77,7 +77,11 @@ def minimal(session: nox.Session) -> None:
 @nox.session
 def oldest(session: nox.Session) -> None:
     """Run the suite on the oldest release of every dependency that pyproject.toml admits (but PyTorch's)."""
-    extras = [requirement for extra in ("examples", "jax", "special") for requirement in EXTRAS[extra]]
+    extras = [
+        requirement
+        for extra in ("examples", "jax", "special", "tensorboard")
+        for requirement in EXTRAS[extra]
+    ]
     session.install("-e", ".", *lowest(DEPENDENCIES + extras), *group("test"))
     session.run("pytest", "-n", "2", *SUITE, *session.posargs, env=ONE_THREAD)
 

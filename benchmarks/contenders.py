@@ -69,6 +69,15 @@ def make_portanet(workload: Workload, threads: int) -> Job:
     return portanet_steps.MLPJob(make_problem(workload), workload.activation, threads)
 
 
+def make_fit(workload: Workload, threads: int) -> Job:
+    """The same by `portanet.train.fit`."""
+    from benchmarks import portanet_steps
+
+    if isinstance(workload, (NetworkTraining, Update)):
+        raise NotImplementedError(f"written for the multilayer perceptrons only, not for {workload.name}")
+    return portanet_steps.FitJob(make_problem(workload), workload.activation, threads)
+
+
 def make_portanet_torch(workload: Workload, threads: int) -> Job:
     """The same on PyTorch's tensors."""
     import torch  # noqa: F401  so that its absence is known before anything is built
@@ -120,6 +129,13 @@ CONTENDERS: dict[str, Contender] = {
             frozenset({"W1"}),
         ),
         Contender("portanet", "portanet on NumPy", make_portanet, ("benchmarks.portanet_steps",), EVERYWHERE),
+        Contender(
+            "fit",
+            "portanet.train.fit on NumPy",
+            make_fit,
+            ("benchmarks.portanet_steps",),
+            frozenset({"W1", "W2"}),
+        ),
         Contender(
             "portanet-torch",
             "portanet on PyTorch",

@@ -15,9 +15,12 @@ from benchmarks.workloads import (
     Problem,
     UpdateProblem,
 )
-from portanet import nn, optim
+from portanet import nn, optim, train
 
-__all__ = ["MLPJob", "NetworkJob", "UpdateJob"]
+__all__ = ["FitJob", "MLPJob", "NetworkJob", "UpdateJob"]
+
+EPOCH = 100
+"""Batches in an epoch of `fit`."""
 
 
 def adamw(parameters: list[nn.Parameter]) -> optim.AdamW:
@@ -75,6 +78,26 @@ class MLPJob:
     def parameters(self) -> list[Floats]:
         """Return the parameters: weight, bias, weight, bias, ..."""
         return [parameter.detach().numpy() for parameter in self.model.parameters()]
+
+
+class FitJob(MLPJob):
+    """The same training by `portanet.train.fit`, in epochs of 100 batches."""
+
+    def step(self) -> None:
+        """One training step."""
+        self.run(1)
+
+    def run(self, steps: int) -> None:
+        """So many training steps."""
+        for batches, epochs in ((EPOCH, steps // EPOCH), (steps % EPOCH, 1)):
+            if batches and epochs:
+                data = [(self.inputs, self.targets)] * batches
+                history = train.fit(self.model, self.loss_fn, self.optimizer, data, epochs=epochs)
+                self.latest_loss = history.losses[-1]
+
+    def loss(self) -> float:
+        """Return the loss of the latest step."""
+        return self.latest_loss
 
 
 class NetworkJob:

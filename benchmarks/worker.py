@@ -15,6 +15,7 @@ import os
 import sys
 import time
 import traceback
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
@@ -94,6 +95,12 @@ def busy_seconds() -> float | None:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
+def repeat_steps(job: Job, steps: int) -> None:
+    """Run so many steps, one after the other."""
+    for _ in range(steps):
+        job.step()
+
+
 def burst(job: Job, steps: int, warm_up: int) -> dict[str, float | None]:
     """Time `steps` steps from the first weights on.
 
@@ -103,12 +110,11 @@ def burst(job: Job, steps: int, warm_up: int) -> dict[str, float | None]:
         `seconds` a step, and `others`: how many cores' worth of work other processes did meanwhile, None if unknown.
     """
     job.restart()
-    for _ in range(warm_up):
-        job.step()
+    run = getattr(job, "run", None) or partial(repeat_steps, job)
+    run(warm_up)
     busy, mine = busy_seconds(), time.process_time()
     start = time.perf_counter()
-    for _ in range(steps):
-        job.step()
+    run(steps)
     seconds = time.perf_counter() - start
     mine = time.process_time() - mine
     busy_after = busy_seconds()

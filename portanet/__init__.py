@@ -6,7 +6,7 @@ names are those of the standard, ``sum`` and ``abs`` included. That is why nothi
 
 from __future__ import annotations
 
-from portanet import data, errors, fft, io, linalg, metrics, nn, optim, plot, random, sklearn, special
+from portanet import data, errors, fft, io, linalg, metrics, nn, optim, plot, random, sklearn, special, train
 from portanet.anomaly import detect_anomaly
 from portanet.autograd import grad
 from portanet.backend import (
@@ -393,6 +393,7 @@ __all__ = [
     "tensordot",
     "tile",
     "to_host",
+    "train",
     "tril",
     "triu",
     "trunc",

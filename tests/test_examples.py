@@ -49,6 +49,7 @@ SCRIPTS = {
     "digits": Example(3, {"loss.png", "misread.png", "confusion.png"}),
     "dots": Example(5, {"loss.png", "points.png", "regions.png", "regions-test.png"}),
     "network": Example(2, {"probabilities.png"}),
+    "resume": Example(2, {"loss.png"}),
     # JAX compiles each step anew for every number of sequences that have not ended.
     "sequence_lstm": Example(1, {"loss.png", "answers.png", "sensitivity.png"}, too_slow_on=("jax",)),
     # JAX compiles each step anew for every network and every fold.
@@ -114,6 +115,7 @@ def run_main(name: str, *options: str) -> list[float]:
             "cnn_digits": lambda: result["losses"],
             "digits": lambda: result["losses"],
             "network": lambda: np.ravel(result["batch"]).tolist(),
+            "resume": lambda: result["losses"],
             "sequence_lstm": lambda: result["losses"],
             "tabular": lambda: result["losses"],
             "two_layer_net": lambda: np.ravel(list(result.values())).tolist(),
@@ -309,6 +311,16 @@ def test_a_gpt_reads_a_text_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFi
     with pytest.raises(SystemExit):
         module.main(["--text", str(text)])
     assert "--text: expected more than 640 characters, got 9" in capsys.readouterr().err
+
+
+def test_a_killed_run_goes_on_as_promised(tmp_path: Path) -> None:
+    updates = int(np.random.default_rng().integers(6, 50))
+    options = ["--epochs", "2", "--kill-after", str(updates), "--output", str(tmp_path)]
+    result = load("resume").main(["--backend", "numpy", *options])
+    assert result["ended"] != 0, "the process was killed"
+    saves = [update for update in range(updates) if update % 5 == 0 or update % 29 == 0]
+    assert result["saved"] == saves[-1]  # the last one before the update after which it died
+    assert result["alike"]
 
 
 def test_an_lstm_remembers_as_promised(tmp_path: Path) -> None:

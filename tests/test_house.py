@@ -46,6 +46,7 @@ FOREIGN = {
     "io": {"numpy", "onnx", "safetensors"},  # a file is written from a host copy; ONNX is the extra `onnx`
     "plot": {"matplotlib"},  # the extra `plot`
     "sklearn": {"numpy", "sklearn"},  # the extra `sklearn`, which hands over NumPy arrays and wants them back
+    "train": {"tqdm", "tensorboardX"},  # the extras `train` and `tensorboard`
     "testing": {"numpy", "scipy"},  # what values are compared with; SciPy is the extra `special`
 }
 
@@ -169,7 +170,8 @@ def test_public_face_is_explicit(path: Path) -> None:
     "package",
     [
         *("portanet", "portanet.nn", "portanet.nn.functional", "portanet.nn.utils", "portanet.optim"),
-        *("portanet.data", "portanet.metrics", "portanet.plot", "portanet.testing"),
+        *("portanet.data", "portanet.io", "portanet.metrics", "portanet.plot", "portanet.testing"),
+        "portanet.train",
     ],
 )
 def test_every_public_name_exists_once(package: str) -> None:
@@ -181,12 +183,12 @@ def test_every_public_name_exists_once(package: str) -> None:
 SUBMODULES = {
     *("portanet.nn.functional", "portanet.nn.init", "portanet.nn.utils", "portanet.optim.averaging"),
     *("portanet.optim.lr_scheduler", "portanet.nn.utils.fusion", "portanet.nn.utils.parametrizations"),
-    *("portanet.nn.utils.parametrize", "portanet.nn.utils.rnn"),
+    *("portanet.io.onnx", "portanet.nn.utils.parametrize", "portanet.nn.utils.rnn"),
 }
 """Names that are modules."""
 LATE = [
-    *("portanet.metrics", "portanet.nn", "portanet.nn.functional", "portanet.nn.utils", "portanet.optim"),
-    "portanet.plot",
+    *("portanet.io", "portanet.metrics", "portanet.nn", "portanet.nn.functional", "portanet.nn.utils"),
+    *("portanet.optim", "portanet.plot", "portanet.train"),
 ]
 
 

@@ -1,4 +1,4 @@
-"""Files: weights as safetensors, models as ONNX."""
+"""Files: weights as safetensors, checkpoints of whole runs, models as ONNX."""
 
 from __future__ import annotations
 
@@ -9,7 +9,17 @@ from portanet.late import late_names
 
 if TYPE_CHECKING:
     from portanet.io import onnx
+    from portanet.io.atomic import remove_leftovers
+    from portanet.io.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
 
-__all__ = ["load", "onnx", "save"]
+__all__ = [
+    "latest_checkpoint",
+    "load",
+    "load_checkpoint",
+    "onnx",
+    "remove_leftovers",
+    "save",
+    "save_checkpoint",
+]
 
-__getattr__, __dir__ = late_names(__name__, ["onnx"])
+__getattr__, __dir__ = late_names(__name__, ["checkpoint", "atomic", "onnx"])

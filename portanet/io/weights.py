@@ -12,14 +12,15 @@ from portanet.functions.inspection import to_host
 from portanet.protocols import Array
 from portanet.tensor import Tensor, as_native, unwrap, wrap
 
-__all__ = ["load", "save"]
+__all__ = ["host_form", "load", "save"]
 
 
 def save(state_dict: Mapping[str, Array], path: str | os.PathLike[str]) -> None:
     """Write Tensors or arrays by name as a safetensors file.
 
     The file is written under another name beside ``path``, flushed to disk and then renamed, so that ``path``
-    is at every moment either what it was or complete.
+    is at every moment either what it was or complete. Its metadata hold a checksum, by which :func:`load` notices
+    damage; other readers pass over it.
 
     Parameters
     ----------
@@ -35,32 +36,18 @@ def save(state_dict: Mapping[str, Array], path: str | os.PathLike[str]) -> None:
     OSError
         If the file cannot be written; an old file at ``path`` is then unharmed.
     """
-    import secrets
-    from pathlib import Path
-
-    from safetensors.numpy import save as to_bytes
+    from portanet.io.sealed import write_sealed
 
     if not isinstance(state_dict, Mapping):
         raise TypeError(
             f"state_dict: expected a mapping of names to Tensors, got {type(state_dict).__name__}. "
             "Pass model.state_dict()."
         )
-    content = to_bytes({name: _host_form(name, value) for name, value in state_dict.items()})
-    target = Path(path)
-    temporary = target.with_name(f".{secrets.token_hex(8)}.part")
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    write_sealed(path, {name: host_form(name, value) for name, value in state_dict.items()})
 
 
-def _host_form(name: str, value: Any) -> Any:
-    """A value as the file holds it: on the host, in one line, in native byte order.
+def host_form(name: str, value: Any) -> Any:
+    """A value as the file holds it: on the host, in one line, little-endian.
 
     safetensors writes the memory as it lies, which is wrong for a transposed or broadcast array.
     """
@@ -76,7 +63,7 @@ def _host_form(name: str, value: Any) -> Any:
             f"state_dict: {name!r} is {host.dtype.name}, which a safetensors file cannot hold. Save its real and its "
             "imaginary part."
         )
-    return host.astype(host.dtype.newbyteorder("="), copy=False)
+    return host.astype(host.dtype.newbyteorder("<"), copy=False)
 
 
 def load(path: str | os.PathLike[str], *, device: Any = None) -> dict[str, Tensor]:
@@ -105,36 +92,22 @@ def load(path: str | os.PathLike[str], *, device: Any = None) -> dict[str, Tenso
 
     from safetensors import SafetensorError, deserialize
 
+    from portanet.io.sealed import HOST_DTYPES, broken_seal, host_array
+
     content = Path(path).read_bytes()
     try:
+        if broken_seal(content) not in (None, "none"):  # files of other libraries have none
+            raise ValueError("its checksum does not fit its bytes")
         views = deserialize(content)  # type: ignore[no-untyped-call]
     except (SafetensorError, ValueError, TypeError) as error:
         raise CheckpointError(
             f"path: {os.fspath(path)} is damaged or is not a safetensors file ({error}). Nothing was loaded."
         ) from error
-    unreadable = sorted({view["dtype"] for _, view in views} - {"BF16", *_HOST_DTYPES})
+    unreadable = sorted({view["dtype"] for _, view in views} - {"BF16", *HOST_DTYPES})
     if unreadable:
         raise CheckpointError(
             f"path: {os.fspath(path)} holds numbers of type {', '.join(unreadable)}, which portanet cannot read; it "
-            f"reads {', '.join(_HOST_DTYPES)} and BF16. Nothing was loaded."
+            f"reads {', '.join(HOST_DTYPES)} and BF16. Nothing was loaded."
         )
-    arrays = {name: _host_array(view) for name, view in views}
+    arrays = {name: host_array(view) for name, view in views}
     return {name: wrap(as_native(array, None, device, None)) for name, array in arrays.items()}
-
-
-_HOST_DTYPES = {
-    "BOOL": "bool",
-    **{f"I{bits}": f"<i{bits // 8}" for bits in (8, 16, 32, 64)},
-    **{f"U{bits}": f"<u{bits // 8}" for bits in (8, 16, 32, 64)},
-    **{f"F{bits}": f"<f{bits // 8}" for bits in (16, 32, 64)},
-}
-
-
-def _host_array(view: Mapping[str, Any]) -> Any:
-    import numpy as np
-
-    if view["dtype"] == "BF16":  # the upper half of a float32
-        array = (np.frombuffer(view["data"], "<u2").astype("<u4") << 16).view("<f4")
-    else:
-        array = np.frombuffer(view["data"], _HOST_DTYPES[view["dtype"]])
-    return array.astype(array.dtype.newbyteorder("="), copy=False).reshape(view["shape"])

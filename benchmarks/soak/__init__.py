@@ -1,0 +1,1 @@
+"""Long trials of what must never fail: `python -m benchmarks.soak.NAME --runs N`."""
