@@ -26,6 +26,7 @@ __all__ = [
     "PortanetError",
     "ShapeError",
     "StateDictError",
+    "WorkerError",
 ]
 
 
@@ -103,3 +104,7 @@ class DataError(PortanetError, ValueError):
 
 class ExportError(PortanetError, NotImplementedError):
     """A model has a part that the file format cannot hold, or that depends on more than the inputs' values."""
+
+
+class WorkerError(PortanetError, RuntimeError):
+    """A worker of a loader was killed, gave no batch in time, or cannot be started."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable
+from contextvars import ContextVar
 from math import prod
-from typing import Any
+from typing import Any, Protocol
 
 from portanet.checks import check_number, whole_number
 from portanet.dtypes import Device, DType, float32, float64, int64
@@ -82,7 +83,32 @@ def _checked_seed(seed: Any) -> int:
     return number
 
 
-default_generator = Generator()
+class StreamSource(Protocol):
+    """What may stand in for the default generator."""
+
+    def next_stream(self) -> tuple[int, int]:
+        """The seed and the number of the next stream."""
+        ...
+
+
+stand_in: ContextVar[StreamSource | None] = ContextVar("portanet_streams", default=None)
+"""What the default generator's draws come from instead, in this thread or task alone.
+
+A loader sets it while it makes a batch: the numbers that a dataset draws then depend on the batch, and not on which
+worker makes it, or on what other threads draw meanwhile.
+"""
+
+
+class DefaultGenerator(Generator):
+    """The generator of the process, unless :data:`stand_in` says otherwise."""
+
+    def next_stream(self) -> tuple[int, int]:
+        """The seed and the number of the next stream; safe under threads."""
+        source = stand_in.get()
+        return super().next_stream() if source is None else source.next_stream()
+
+
+default_generator = DefaultGenerator()
 
 
 def manual_seed(seed: int) -> Generator:

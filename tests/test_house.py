@@ -42,6 +42,7 @@ RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms}
 
 # The core imports nothing but the standard library and itself. The exceptions, each with its reason:
 FOREIGN = {
+    "data": {"numpy", "PIL"},  # orders of samples and contents of files are host arrays; the extra `images`
     "philox": {"numpy"},  # random bits for initial weights and shuffles are drawn on the host
     "io": {"numpy", "onnx", "safetensors"},  # a file is written from a host copy; ONNX is the extra `onnx`
     "plot": {"matplotlib"},  # the extra `plot`
@@ -187,8 +188,8 @@ SUBMODULES = {
 }
 """Names that are modules."""
 LATE = [
-    *("portanet.io", "portanet.metrics", "portanet.nn", "portanet.nn.functional", "portanet.nn.utils"),
-    *("portanet.optim", "portanet.plot", "portanet.train"),
+    *("portanet.data", "portanet.io", "portanet.metrics", "portanet.nn", "portanet.nn.functional"),
+    *("portanet.nn.utils", "portanet.optim", "portanet.plot", "portanet.train"),
 ]
 
 

@@ -19,8 +19,20 @@ __all__ = ["BatchedDataset", "Dataset", "TensorDataset"]
 class Dataset:
     """The base class of datasets: define ``__len__`` and ``__getitem__(index)``.
 
-    Anything that has both will do; inheriting is optional.
+    Anything that has both will do; inheriting is optional. Draw random numbers, as for augmentation, from
+    :mod:`portanet.random`, or from ``np.random.default_rng(pn.random.default_generator.next_stream())``: inside a
+    :class:`DataLoader` they depend on the seed, the epoch and the batch, however many workers there are.
     """
+
+    draws: bool = True
+    """Whether making a sample may draw random numbers. Where False, an epoch in order draws none."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Take back the promise of a base class whose samples are made anew."""
+        super().__init_subclass__(**options)
+        own = vars(cls)
+        if "draws" not in own and ("batch" in own or "__getitem__" in own):
+            cls.draws = True
 
     def __len__(self) -> int:
         raise NotImplementedError(f"{type(self).__name__} must define __len__().")
@@ -59,6 +71,8 @@ class TensorDataset(Dataset):
     >>> len(dataset), dataset[2]
     (3, (Tensor([0., 0.]), Tensor(2)))
     """
+
+    draws = False
 
     def __init__(self, *arrays: Any) -> None:
         if not arrays:
@@ -135,8 +149,8 @@ def stack_samples(samples: Sequence[Any]) -> Any:
         return asarray(list(samples))
     kinds = ", ".join(dict.fromkeys(type(sample).__name__ for sample in samples))
     raise DataError(
-        f"collate: expected arrays, numbers or text, got samples of type {kinds}. Pass collate_fn, which makes a batch "
-        "of a list of samples."
+        f"collate: expected arrays, numbers or text, got samples of type {kinds}. Pass collate_fn, which makes a "
+        "batch of a list of samples."
     )
 
 

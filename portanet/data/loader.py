@@ -1,20 +1,34 @@
-"""DataLoader: batches of a dataset, in order or shuffled."""
+"""DataLoader: batches of a dataset, in order or as a sampler has it, made here or by workers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
-from portanet.checks import whole_number
-from portanet.data.dataset import BatchedDataset, stack_samples
-from portanet.errors import DataError
-from portanet.random import Generator, permutation_on_host
+from portanet.checks import check_number, whole_number
+from portanet.data.batching import BatchMaker
+from portanet.data.samplers import BatchSampler, RandomSampler, SequentialSampler
+from portanet.data.streams import Epoch, EpochStreams
+from portanet.errors import DataError, OptionError
+from portanet.random import Generator, default_generator, stand_in
+
+if TYPE_CHECKING:
+    from portanet.data.workers import Pool
 
 __all__ = ["DataLoader"]
+
+KINDS = ("threads", "processes")
 
 
 class DataLoader:
     """Iterates over a dataset in batches; each ``for`` loop is one epoch of its own.
+
+    Workers make batches ahead of the loop that takes them. Which batches come, in which order, and what the dataset
+    draws from :mod:`portanet.random` while it makes them, depends on the seed alone: no workers, threads and
+    processes give the same. An error in a worker is raised where its batch would have come. Leaving the loop early
+    stops the workers; threads first finish the batch that they are at.
 
     Parameters
     ----------
@@ -25,21 +39,43 @@ class DataLoader:
         Samples in a batch; the last one may be smaller.
     shuffle : bool, default False
         A new random order each epoch, the same on every backend for the same seed.
+    sampler : iterable of int, optional
+        Gives the numbers of the samples of each epoch, instead of ``shuffle``.
+    batch_sampler : iterable of list of int, optional
+        Gives the batches themselves, instead of ``batch_size``, ``shuffle``, ``sampler`` and ``drop_last``.
     drop_last : bool, default False
         Leave out a last batch that is smaller.
     collate_fn : callable, optional
         Makes a batch of a list of samples; default: stack them.
+    num_workers : int, default 0
+        How many workers make batches; 0: they are made when they are asked for.
+    workers : {"threads", "processes"}, default "threads"
+        Threads share the dataset and start at once; they help where samples come from files or from array operations,
+        which let other threads run. Processes also run Python code side by side. They are started afresh (never
+        forked), so the dataset must be one that :mod:`pickle` can send, and a script needs ``if __name__ ==
+        "__main__":`` around what it does. They make batches on NumPy, which become Tensors of the backend in use on
+        arrival.
+    prefetch_factor : int, default 2
+        How many batches for each worker may be in the making or wait to be taken.
+    timeout : float, default 0
+        The longest time in seconds to wait for a batch from the workers; 0: as long as it takes.
+    persistent_workers : bool, default False
+        Keep the workers from one epoch to the next, until the loader is let go.
     generator : Generator, optional
-        What shuffles; default: the one that ``portanet.manual_seed`` seeds.
+        What shuffles, and what seeds the draws of samplers and datasets; default: the one that
+        ``portanet.manual_seed`` seeds. An epoch takes one stream from it; an epoch in order over arrays draws
+        nothing and takes none.
 
     Raises
     ------
     DataError
         If the dataset is empty.
+    OptionError
+        If an option is out of its domain or contradicts another one.
 
     Examples
     --------
-    >>> loader = pn.data.DataLoader(pn.data.TensorDataset(pn.arange(5)), batch_size=2)
+    >>> loader = pn.data.DataLoader(pn.data.TensorDataset(pn.arange(5)), batch_size=2, num_workers=2)
     >>> [batch.tolist() for (batch,) in loader]
     [[0, 1], [2, 3], [4]]
     """
@@ -50,8 +86,15 @@ class DataLoader:
         batch_size: int = 1,
         shuffle: bool = False,
         *,
+        sampler: Iterable[int] | None = None,
+        batch_sampler: Iterable[Any] | None = None,
         drop_last: bool = False,
         collate_fn: Callable[[list[Any]], Any] | None = None,
+        num_workers: int = 0,
+        workers: str = "threads",
+        prefetch_factor: int = 2,
+        timeout: float = 0.0,
+        persistent_workers: bool = False,
         generator: Generator | None = None,
     ) -> None:
         if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
@@ -69,31 +112,143 @@ class DataLoader:
             raise TypeError(
                 f"generator: expected a portanet.random.Generator, got {type(generator).__name__}."
             )
+        _check_samplers(batch_size, shuffle, sampler, batch_sampler, drop_last)
+        self.num_workers = whole_number("num_workers", num_workers, low=0)
+        if workers not in KINDS:
+            raise OptionError(f"workers: expected 'threads' or 'processes', got {workers!r}.")
+        check_number("timeout", timeout, low=0.0)
         self.dataset = dataset
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.drop_last = drop_last
         self.collate_fn = collate_fn
         self.generator = generator
+        self.workers = workers
+        self.prefetch_factor = whole_number("prefetch_factor", prefetch_factor, low=1)
+        self.timeout = timeout
+        self.persistent_workers = persistent_workers
+        if sampler is None:
+            sampler = RandomSampler(dataset) if shuffle else SequentialSampler(dataset)
+        self.sampler = sampler
+        self.batch_sampler = (
+            BatchSampler(sampler, batch_size, drop_last) if batch_sampler is None else batch_sampler
+        )
+        self._pool: Pool | None = None
 
     def __len__(self) -> int:
-        whole, rest = divmod(len(self.dataset), self.batch_size)
-        return whole + bool(rest and not self.drop_last)
+        return len(self.batch_sampler)  # type: ignore[arg-type]
 
     def __iter__(self) -> Iterator[Any]:
-        count = len(self.dataset)
-        order = permutation_on_host(count, self.generator) if self.shuffle else None
-        return self._batches(count, order)
+        return self.iterate()
 
-    def _batches(self, count: int, order: Any) -> Iterator[Any]:
-        at_once = self.collate_fn is None and isinstance(self.dataset, BatchedDataset)
-        for start in range(0, count, self.batch_size):
-            end = min(start + self.batch_size, count)
-            if self.drop_last and end - start < self.batch_size:
-                return
-            if at_once:
-                yield self.dataset.batch(slice(start, end) if order is None else order[start:end])
-                continue
-            numbers = range(start, end) if order is None else order[start:end].tolist()
-            samples = [self.dataset[number] for number in numbers]
-            yield stack_samples(samples) if self.collate_fn is None else self.collate_fn(samples)
+    def iterate(self, skip: int = 0) -> Iterator[Any]:
+        """One epoch from batch number ``skip`` on.
+
+        The order is drawn as for a whole epoch, and batches keep what they would have drawn there, so that a run
+        that was interrupted goes on exactly. What comes before is not loaded.
+
+        Parameters
+        ----------
+        skip : int, default 0
+            How many batches to leave out.
+
+        Examples
+        --------
+        >>> loader = pn.data.DataLoader(pn.data.TensorDataset(pn.arange(5)), batch_size=2)
+        >>> [batch.tolist() for (batch,) in loader.iterate(skip=1)]
+        [[2, 3], [4]]
+        """
+        skip = whole_number("skip", skip, low=0)
+        make = BatchMaker(self.dataset, self.collate_fn)
+        epoch = self._next_epoch(make)
+        batches = islice(enumerate(self._layout(epoch)), skip, None)
+        if self.num_workers == 0:
+            return (make(indices, number, epoch) for number, indices in batches)
+        from portanet.data.workers import Prefetch, prefetched
+
+        settings = Prefetch(
+            self.num_workers * self.prefetch_factor, self.timeout, not self.persistent_workers
+        )
+        return prefetched(lambda: self._workers(make), batches, epoch, settings)
+
+    def _next_epoch(self, make: BatchMaker) -> Epoch | None:
+        batches = self.batch_sampler
+        in_order = type(batches) is BatchSampler and type(batches.sampler) is SequentialSampler
+        if in_order and make.at_once and not getattr(self.dataset, "draws", True):
+            return None
+        return (self.generator or default_generator).next_stream()
+
+    def _layout(self, epoch: Epoch | None) -> Iterator[Any]:
+        """The samples of each batch; a sampler without a generator of its own draws from the epoch's streams."""
+        if epoch is None:
+            assert isinstance(self.batch_sampler, BatchSampler)
+            return self.batch_sampler.batches()
+        streams = EpochStreams(epoch)
+        token = stand_in.set(streams)
+        try:
+            if isinstance(self.batch_sampler, BatchSampler):
+                batches = self.batch_sampler.batches()
+                if self.batch_sampler.lays_out_at_once:
+                    return batches
+            else:
+                batches = iter(self.batch_sampler)
+        finally:
+            stand_in.reset(token)
+        return _drawing_from(streams, batches)
+
+    def _workers(self, make: BatchMaker) -> Pool:
+        from portanet.data.workers import PERSISTENT, Pool
+
+        if not self.persistent_workers:
+            return Pool(make, self.num_workers, self.workers)
+        with PERSISTENT:
+            if self._pool is None or self._pool.stopped:
+                pool = self._pool = Pool(make, self.num_workers, self.workers)
+                # At exit the pool stops itself.
+                weakref.finalize(self, pool.stop, wait=False).atexit = False
+                pool.start()
+            return self._pool
+
+    def close(self) -> None:
+        """Stop persistent workers now and wait for their end; the next epoch starts new ones.
+
+        Without persistent workers there is nothing to do: closing or dropping an epoch's iterator stops its workers.
+        """
+        if self._pool is not None:
+            self._pool.stop()
+            self._pool = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_pool": None}
+
+
+def _drawing_from(streams: EpochStreams, batches: Iterator[Any]) -> Iterator[Any]:
+    """The same batches, of a sampler that may draw on the way."""
+    while True:
+        token = stand_in.set(streams)
+        try:
+            batch = next(batches)
+        except StopIteration:
+            return
+        finally:
+            stand_in.reset(token)
+        yield batch
+
+
+def _check_samplers(
+    batch_size: int, shuffle: bool, sampler: Any, batch_sampler: Any, drop_last: bool
+) -> None:
+    if sampler is not None and shuffle:
+        raise OptionError("sampler: it decides the order, so leave out shuffle=True.")
+    if batch_sampler is not None and (batch_size != 1 or shuffle or sampler is not None or drop_last):
+        raise OptionError(
+            "batch_sampler: it decides what a batch holds, so leave out batch_size, shuffle, sampler and drop_last."
+        )
+    for name, given in (("sampler", sampler), ("batch_sampler", batch_sampler)):
+        if given is not None and not hasattr(given, "__iter__"):
+            raise TypeError(f"{name}: expected something to iterate over, got {type(given).__name__}.")
+        if isinstance(given, Iterator):
+            raise TypeError(
+                f"{name}: expected something that can be iterated over in each epoch, got {type(given).__name__}, "
+                "which is used up after one. Make it a list, or a class with __iter__."
+            )

@@ -316,7 +316,7 @@ def _named_generators(**places: Any) -> dict[str, Generator]:
 
     The nearest come first, so that a generator with two names has the same one in the next run.
     """
-    found = {"default": default_generator}
+    found: dict[str, Generator] = {"default": default_generator}
     known = {id(default_generator)}
     waiting = deque(places.items())
     while waiting and len(known) < _SEARCHED:

@@ -1,0 +1,57 @@
+"""How one batch is made, here or in a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from portanet.data.dataset import BatchedDataset, stack_samples
+from portanet.data.streams import BatchStreams, Epoch
+from portanet.random import stand_in
+
+__all__ = ["BatchMaker"]
+
+
+class BatchMaker:
+    """Makes batches of a dataset; all that a worker needs to know of its loader.
+
+    Parameters
+    ----------
+    dataset
+        Anything with ``__getitem__``; with ``batch(indices)`` a batch is taken at once.
+    collate_fn : callable or None
+        Makes a batch of a list of samples.
+    """
+
+    def __init__(self, dataset: Any, collate_fn: Callable[[list[Any]], Any] | None) -> None:
+        self.dataset = dataset
+        self.collate_fn = collate_fn
+        self.at_once = collate_fn is None and isinstance(dataset, BatchedDataset)
+
+    def __call__(self, indices: Any, number: int, epoch: Epoch | None) -> Any:
+        """The batch of these samples, which is batch ``number`` of the epoch; what it draws depends on these alone."""
+        if epoch is None:
+            return self.dataset.batch(indices)
+        token = stand_in.set(BatchStreams(epoch, number))
+        try:
+            return self._make(indices)
+        finally:
+            stand_in.reset(token)
+
+    def _make(self, indices: Any) -> Any:
+        if self.at_once:
+            return self.dataset.batch(
+                _host_indices(indices) if isinstance(indices, (list, tuple)) else indices
+            )
+        if isinstance(indices, slice):
+            indices = range(indices.start, indices.stop)
+        elif not isinstance(indices, (list, tuple)):
+            indices = indices.tolist()
+        samples = [self.dataset[index] for index in indices]
+        return stack_samples(samples) if self.collate_fn is None else self.collate_fn(samples)
+
+
+def _host_indices(indices: Sequence[int]) -> Any:
+    from portanet.data.samplers import whole_numbers
+
+    return whole_numbers("batch_sampler", indices)
