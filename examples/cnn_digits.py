@@ -15,11 +15,11 @@ from typing import Any
 
 from common import read_options
 from digits import draw_confusion, draw_misread, load
-from tqdm import tqdm
 
 import portanet as pn
 from portanet import metrics, nn, optim, plot
 from portanet.data import DataLoader, TensorDataset
+from portanet.train import ProgressBar, SchedulerEachUpdate, fit
 
 
 def network() -> nn.Module:
@@ -40,23 +40,11 @@ def network() -> nn.Module:
 
 def train(model: nn.Module, batches: DataLoader, epochs: int) -> list[float]:
     """Train the model; return the loss of every batch."""
-    loss_fn = nn.CrossEntropyLoss(label_smoothing=0.05)
+    loss = nn.CrossEntropyLoss(label_smoothing=0.05)
     optimizer = optim.AdamW(model.parameters(), lr=0.006, weight_decay=0.05)
     schedule = optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.006, total_steps=epochs * len(batches))
-    losses: list[float] = []
-    progress = tqdm(range(epochs), desc="training", unit="epoch")
-    for _ in progress:
-        epoch_losses = []
-        for images, labels in batches:
-            loss = loss_fn(model(images), labels)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            epoch_losses.append(loss.detach())
-        losses += [loss.item() for loss in epoch_losses]
-        progress.set_postfix(loss=f"{losses[-1]:.4f}", refresh=False)
-    return losses
+    callbacks = [ProgressBar(), SchedulerEachUpdate(schedule)]
+    return fit(model, loss, optimizer, batches, epochs=epochs, callbacks=callbacks).losses
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:

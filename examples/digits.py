@@ -17,11 +17,11 @@ import numpy as np
 from common import read_options
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
-from tqdm import tqdm
 
 import portanet as pn
 from portanet import metrics, nn, optim, plot
 from portanet.data import DataLoader, TensorDataset
+from portanet.train import ProgressBar, fit
 
 
 def load() -> list[np.ndarray]:
@@ -34,24 +34,18 @@ def load() -> list[np.ndarray]:
 
 def train(model: nn.Module, batches: DataLoader, epochs: int) -> list[float]:
     """Train the model; return the loss of every batch."""
-    loss_fn = nn.CrossEntropyLoss()
     optimizer = optim.AdamW(model.parameters(), lr=0.01)
     schedule = optim.lr_scheduler.StepLR(optimizer, step_size=10, gamma=0.3)
-    losses: list[float] = []
-    progress = tqdm(range(epochs), desc="training", unit="epoch")
-    for _ in progress:
-        epoch_losses = []
-        for images, labels in batches:
-            loss = loss_fn(model(images), labels)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            epoch_losses.append(loss.detach())
-        schedule.step()
-        # Values are read once an epoch: reading one makes a GPU finish all that it has been given.
-        losses += [loss.item() for loss in epoch_losses]
-        progress.set_postfix(loss=f"{losses[-1]:.4f}", refresh=False)
-    return losses
+    history = fit(
+        model,
+        nn.CrossEntropyLoss(),
+        optimizer,
+        batches,
+        epochs=epochs,
+        scheduler=schedule,
+        callbacks=[ProgressBar()],
+    )
+    return history.losses
 
 
 def draw_misread(images: np.ndarray, labels: np.ndarray, predicted: np.ndarray, folder: Path) -> None:
