@@ -19,10 +19,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from common import read_options
-from tqdm import tqdm
 
 import portanet as pn
 from portanet import nn, optim, plot
+from portanet.data import DataLoader, Dataset, RandomSampler, Subset
+from portanet.train import ProgressBar, SchedulerEachUpdate, evaluate, fit
 
 MODULES = ("argparse", "calendar", "difflib", "optparse", "shutil", "statistics", "tarfile", "typing")
 """The modules of the standard library that are read unless a text is named."""
@@ -103,15 +104,24 @@ def read(files: Sequence[Path]) -> Text:
     return Text(alphabet, *(np.array(part) for part in parts))
 
 
-def batch_of(numbers: np.ndarray, starts: np.ndarray) -> tuple[pn.Tensor, pn.Tensor]:
-    """The stretches of text that start there, and the same one character later: what the model shall say."""
-    stretches = numbers[starts[:, None] + np.arange(CONTEXT + 1)]
-    return pn.asarray(stretches[:, :-1]), pn.asarray(stretches[:, 1:])
+class Stretches(Dataset):
+    """Every stretch of CONTEXT characters of a text, and the same one character later: what the model shall say."""
+
+    draws = False  # nothing here is random
+
+    def __init__(self, numbers: np.ndarray) -> None:
+        self.numbers = numbers
+
+    def __len__(self) -> int:
+        return len(self.numbers) - CONTEXT
+
+    def batch(self, indices: np.ndarray) -> tuple[pn.Tensor, pn.Tensor]:
+        stretches = self.numbers[indices[:, None] + np.arange(CONTEXT + 1)]
+        return pn.asarray(stretches[:, :-1]), pn.asarray(stretches[:, 1:])
 
 
-def loss_of(model: GPT, text: pn.Tensor, following: pn.Tensor) -> pn.Tensor:
+def loss_fn(logits: pn.Tensor, following: pn.Tensor) -> pn.Tensor:
     """Cross entropy of all positions, in nats a character."""
-    logits = model(text)
     return nn.functional.cross_entropy(logits.reshape(-1, logits.shape[-1]), following.reshape(-1))
 
 
@@ -121,34 +131,18 @@ def train(model: GPT, numbers: np.ndarray, epochs: int) -> list[float]:
     schedule = optim.lr_scheduler.OneCycleLR(
         optimizer, max_lr=0.008, total_steps=epochs * UPDATES, pct_start=0.2
     )
-    losses: list[float] = []
-    progress = tqdm(range(epochs), desc="training", unit="epoch")
-    for epoch in progress:
-        epoch_losses = []
-        for _ in range(UPDATES):
-            starts = pn.random.integers(0, len(numbers) - CONTEXT, (BATCH,)).numpy()
-            loss = loss_of(model, *batch_of(numbers, starts))
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            epoch_losses.append(loss.detach())
-        losses += [loss.item() for loss in epoch_losses]
-        mean = np.mean(losses[-UPDATES:])
-        progress.set_postfix(loss=f"{mean:.3f}", refresh=False)
-        if (epoch + 1) % max(1, epochs // 8) == 0:
-            progress.write(f"after {len(losses):5} updates: loss {mean:.3f}")
-    return losses
+    stretches = Stretches(numbers)
+    sampler = RandomSampler(stretches, replacement=True, num_samples=BATCH * UPDATES)
+    batches = DataLoader(stretches, BATCH, sampler=sampler)
+    callbacks = [ProgressBar(), SchedulerEachUpdate(schedule)]
+    return fit(model, loss_fn, optimizer, batches, epochs=epochs, callbacks=callbacks).losses
 
 
 def test(model: GPT, numbers: np.ndarray) -> float:
     """Mean loss on the whole text, cut into stretches."""
-    starts = np.arange(0, len(numbers) - CONTEXT, CONTEXT)
-    total = 0.0
-    with pn.no_grad():
-        for some in np.split(starts, range(64, len(starts), 64)):
-            total += loss_of(model, *batch_of(numbers, some)).item() * len(some)
-    return total / len(starts)
+    stretches = Stretches(numbers)
+    apart = Subset(stretches, range(0, len(stretches), CONTEXT))
+    return evaluate(model, DataLoader(apart, 64), loss_fn)["loss"]
 
 
 def loss_of_counting(text: Text) -> tuple[float, float]:
