@@ -55,7 +55,8 @@ def test_there_are_many_checks() -> None:
 @pytest.fixture
 def data(rng: Any) -> Any:
     """Features, classes called by name, and numbers, 120 of each."""
-    X, y = make_blobs(120, centers=3, n_features=4, random_state=int(rng.integers(2**31)))
+    centres = 8 * rng.permutation(np.eye(4))[:3] + rng.normal(size=4)  # far enough apart to be told apart
+    X, y = make_blobs(120, centers=centres, random_state=int(rng.integers(2**31)))
     X = StandardScaler().fit_transform(X)
     return X, np.array(["red", "green", "blue"])[y], (X @ rng.normal(size=4)).round(3)
 
