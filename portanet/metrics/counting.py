@@ -165,7 +165,7 @@ class _PerClass(Metric):
         return part / whole if whole else self.zero_division
 
     def _fraction(self, hits: int, predicted: int, actual: int) -> tuple[int, int]:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define _fraction().")
 
 
 class Precision(_PerClass):

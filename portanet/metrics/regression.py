@@ -47,7 +47,7 @@ class _MeanError(Metric):
         return float(self.total.item()) / self.count  # type: ignore[arg-type]
 
     def _error(self, difference: Tensor) -> Tensor:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define _error().")
 
 
 class MeanSquaredError(_MeanError):

@@ -81,10 +81,10 @@ class Net(BaseEstimator):  # type: ignore[misc]
 
     def _encode(self, y: Any, dtype: Any, *, again: bool, classes: Any) -> tuple[Any, int]:
         """The targets as numbers for the loss, and how many outputs the network needs."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define _encode().")
 
     def _loss(self, outputs: Any, targets: Any, reduction: str) -> Tensor:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define _loss().")
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """Train the network.

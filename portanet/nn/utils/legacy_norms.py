@@ -41,7 +41,7 @@ class _Rule:
     suffixes: ClassVar[tuple[str, ...]]
 
     def value(self, module: Module, name: str, *, frozen: bool = False) -> Any:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define value().")
 
 
 @dataclass(frozen=True)
