@@ -12,7 +12,6 @@ and the regions that the network has learnt go to the output folder.
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -20,12 +19,12 @@ from pathlib import Path
 
 import numpy as np
 from dots_files import Dots, load_points
-from tqdm import tqdm
 
 import portanet as pn
 from portanet import metrics, nn, optim, plot
 from portanet.data import DataLoader, TensorDataset
 from portanet.errors import PortanetError
+from portanet.train import Callback, ProgressBar, Run, fit
 
 STORED_POINTS = Path(__file__).parent / "data" / "dots.csv"
 
@@ -47,36 +46,26 @@ class Net(nn.Module):
         return self.layers(points)
 
 
+class StopWhenSettled(Callback):
+    """Stop once the mean loss of an epoch differs by less than 1e-5 from that of the epoch before."""
+
+    def on_epoch_end(self, run: Run) -> None:
+        means = run.history["loss"][-2:]
+        if len(means) == 2 and abs(means[1] - means[0]) < 1e-5:
+            run.stop("the mean loss has settled")
+
+
 def train(model: nn.Module, batches: Iterable[tuple[pn.Tensor, pn.Tensor]], epochs: int = 200) -> list[float]:
-    """Train the model and return the loss of every batch, each taken before the batch's update.
-
-    Training ends early once the mean loss of an epoch differs by less than 1e-5 from that of the epoch before.
-    """
-    loss_fn = nn.BCEWithLogitsLoss()
-    optimizer = optim.AdamW(model.parameters(), lr=0.001, weight_decay=0.01)
-    losses: list[float] = []
-    previous_mean = math.inf
-
-    progress = tqdm(range(epochs), desc="training", unit="epoch")
-    for _ in progress:
-        epoch_losses, sizes = [], []
-        for points, labels in batches:
-            loss = loss_fn(model(points), labels)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            epoch_losses.append(loss.detach())
-            sizes.append(points.shape[0])
-
-        # Only now, once an epoch, are the losses read: reading one makes a GPU finish all its work first.
-        losses += [loss.item() for loss in epoch_losses]
-        mean = float(np.average(losses[-len(sizes) :], weights=sizes))  # every point counts once
-        progress.set_postfix(loss=f"{mean:.4f}", refresh=False)
-        if abs(mean - previous_mean) < 1e-5:
-            progress.close()
-            break
-        previous_mean = mean
-    return losses
+    """Train the model and return the loss of every batch, each taken before the batch's update."""
+    history = fit(
+        model,
+        nn.BCEWithLogitsLoss(),
+        optim.AdamW(model.parameters(), lr=0.001, weight_decay=0.01),
+        batches,
+        epochs=epochs,
+        callbacks=[StopWhenSettled(), ProgressBar(whole_run=True)],
+    )
+    return history.losses
 
 
 def report(name: str, model: nn.Module, points: np.ndarray, labels: np.ndarray) -> None:

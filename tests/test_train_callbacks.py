@@ -180,6 +180,25 @@ def test_a_progress_bar_shows_batches_and_results() -> None:
     assert "loss=0.25" in text
 
 
+def test_one_progress_bar_counts_the_epochs_of_a_whole_run(tmp_path: Path) -> None:
+    pytest.importorskip("tqdm", reason="the extra `train` is not installed")
+    shown = io.StringIO()
+    play([0.5, 0.25], train.ProgressBar(whole_run=True, file=shown, mininterval=0, ascii=True))
+    text = shown.getvalue()
+    assert "0/2" in text
+    assert "2/2" in text
+    assert text.count("\n") == 1  # tqdm ends the line when a bar is done
+    assert "loss=0.25" in text
+    folder, resumed = tmp_path / "run", io.StringIO()
+    play([0.5], train.Checkpoints(folder))
+    model = Script([0.5, 0.25])
+    model.calls = 1
+    bar = train.ProgressBar(whole_run=True, file=resumed, mininterval=0, ascii=True)
+    play([0.5, 0.25], train.Checkpoints(folder), bar, model=model, resume=folder)
+    assert "0/2" not in resumed.getvalue()
+    assert "1/2" in resumed.getvalue()
+
+
 def scalars(folder: Path) -> list[tuple[str, int, float]]:
     """What TensorBoard would read: length, checksum, event, checksum, and so on."""
     from tensorboardX.proto.event_pb2 import Event

@@ -169,12 +169,14 @@ class ProgressBar(Callback):
 
     Parameters
     ----------
+    whole_run : bool, default False
+        One bar for the run, which counts its epochs: for runs of many short epochs.
     **options
         For ``tqdm.auto.tqdm``, such as ``leave=False`` or ``file=...``.
     """
 
-    def __init__(self, **options: Any) -> None:
-        self.options = options
+    def __init__(self, *, whole_run: bool = False, **options: Any) -> None:
+        self.whole_run, self.options = whole_run, options
         self._bar: Any = None
 
     def on_begin(self, run: Run) -> None:
@@ -186,8 +188,14 @@ class ProgressBar(Callback):
                 "pip install 'portanet[train]'"
             ) from error
         self._make = tqdm
+        if self.whole_run:
+            self._bar = tqdm(
+                total=run.epochs, initial=run.epoch, desc="training", unit="epoch", **self.options
+            )
 
     def on_update(self, run: Run) -> None:
+        if self.whole_run:
+            return
         if self._bar is None:
             title = f"epoch {run.epoch + 1} of {run.epochs}"
             self._bar = self._make(total=run.batches, desc=title, unit="batch", **self.options)
@@ -195,11 +203,15 @@ class ProgressBar(Callback):
             self._bar.set_postfix(loss=f"{run.latest_loss():.4g}", refresh=False)
 
     def on_epoch_end(self, run: Run) -> None:
-        if self._bar is not None:
-            row = run.history.rows[-1]
-            numbers = {k: f"{v:.4g}" for k, v in row.items() if isinstance(v, float) and math.isfinite(v)}
-            self._bar.set_postfix(numbers, refresh=True)
-        self.on_end(run)
+        if self._bar is None:
+            return
+        row = run.history.rows[-1]
+        numbers = {k: f"{v:.4g}" for k, v in row.items() if isinstance(v, float) and math.isfinite(v)}
+        self._bar.set_postfix(numbers, refresh=not self.whole_run)
+        if self.whole_run:
+            self._bar.update()
+        else:
+            self.on_end(run)
 
     def on_end(self, run: Run) -> None:
         if self._bar is not None:
