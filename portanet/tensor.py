@@ -836,21 +836,21 @@ class Tensor:
         """A copy; gradients flow back to the original."""
         return lift(copied)(self)  # type: ignore[no-any-return]
 
-    def __deepcopy__(self: Self, memo: dict[int, Any]) -> Self:
+    def __getstate__(self) -> dict[str, Any]:
+        """What copies are made of, and what other processes are handed; hooks stay behind."""
         if not self.is_leaf:
-            raise GradientError("deepcopy: only a Tensor that was made can be copied; use .detach() first.")
-        tensor = _allocate(type(self))
-        xp = require_known(self._data).namespace
-        tensor._data = xp.asarray(self._data, copy=True)
-        tensor._node = tensor._grad = tensor._version = None
-        if self._version is not None:
-            tensor._version = Version()
-        if self._node is not None:
-            tensor._node = Leaf(tensor)
-        if self._grad is not None:
-            tensor._grad = self._grad.detach().clone()
-        memo[id(self)] = tensor
-        return tensor
+            raise GradientError("copy: only a Tensor that was made can be copied; use .detach() first.")
+        gradient = None if self._grad is None else self._grad.detach()
+        return {
+            "data": self._data,
+            "gradient": gradient,
+            "version": self._version,
+            "requires_grad": self.requires_grad,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._data, self._grad, self._version = state["data"], state["gradient"], state["version"]
+        self._node = Leaf(self) if state["requires_grad"] else None
 
     def __repr__(self) -> str:
         host = require_known(self._data).to_host(self._data)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import gc
-import pickle
 import weakref
 from typing import Any
 
@@ -120,11 +119,6 @@ def test_class_names_and_printed_form() -> None:
         layer.get_parameter("weight")
     # Other instances, and the class, are as they were.
     assert isinstance(nn.Linear(3, 3).weight, nn.Parameter)
-
-
-def test_pickling_is_refused_as_for_every_module() -> None:
-    with pytest.raises((TypeError, pickle.PicklingError, AttributeError)):
-        pickle.dumps(register_parametrization(nn.Linear(3, 3), "weight", Symmetric()))
 
 
 def test_classes_are_not_kept() -> None:

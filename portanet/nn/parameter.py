@@ -11,7 +11,6 @@ from portanet.tensor import Tensor
 __all__ = ["Buffer", "Parameter", "UninitializedParameter"]
 
 Self = TypeVar("Self", bound="UninitializedParameter")
-B = TypeVar("B", bound="Buffer")
 
 
 class Parameter(Tensor):
@@ -64,10 +63,12 @@ class Buffer(Tensor):
         super().__init__([] if data is None else data.detach() if isinstance(data, Tensor) else data)
         self.persistent = persistent
 
-    def __deepcopy__(self: B, memo: dict[int, Any]) -> B:
-        twin = super().__deepcopy__(memo)
-        twin.persistent = self.persistent
-        return twin
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "persistent": self.persistent}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self.persistent = state["persistent"]
 
 
 class _Wishes:
@@ -165,9 +166,12 @@ class UninitializedParameter(Parameter):
         self._data = data.detach().clone()._data
         self.requires_grad_(requires_grad)
 
-    def __deepcopy__(self: Self, memo: dict[int, Any]) -> Self:
-        memo[id(self)] = twin = type(self)(*self.wanted, _storage.__get__(self).shape)
-        return twin.requires_grad_(self.requires_grad)
+    def __getstate__(self) -> dict[str, Any]:
+        return {"wishes": _storage.__get__(self)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._node = self._grad = self._version = None
+        _storage.__set__(self, state["wishes"])
 
     def __repr__(self) -> str:
         return "UninitializedParameter()"

@@ -9,9 +9,8 @@ bring a kernel for a rule, which then gets all arrays of a group at once and may
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from copy import deepcopy
 from numbers import Real
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 from portanet.backend import backend_of
 from portanet.checks import check_number
@@ -24,7 +23,6 @@ from portanet.tensor import Tensor, as_native, wrap
 
 __all__ = ["Optimizer"]
 
-Self = TypeVar("Self", bound="Optimizer")
 SMALL = 16_384
 """Parameters of up to this many elements share a flat buffer."""
 
@@ -387,13 +385,17 @@ class Optimizer:
             state[slot] = as_native(value, tensor.dtype, tensor.device, True)
         return state
 
-    def __deepcopy__(self: Self, memo: dict[int, Any]) -> Self:
-        twin = object.__new__(type(self))
-        memo[id(self)] = twin
-        for name, value in vars(self).items():
-            setattr(twin, name, {} if name in ("_states", "_buckets", "_options") else deepcopy(value, memo))
-        twin.load_state_dict(self.state_dict())
-        return twin
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the arrays that the parameters share with the buckets, which a copy makes for itself."""
+        made_anew = ("_states", "_buckets", "_members", "_options")
+        kept = {name: value for name, value in vars(self).items() if name not in made_anew}
+        return {**kept, "state_dict": self.state_dict()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        saved = state.pop("state_dict")
+        vars(self).update(state, _states={}, _buckets={}, _members={}, _options={})
+        self.load_state_dict(saved)
 
     @property
     def state(self) -> dict[Tensor, dict[str, Any]]:

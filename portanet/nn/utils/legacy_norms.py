@@ -88,11 +88,22 @@ def _take_class(module: Module, rules: dict[str, _Rule]) -> None:
         name: property(lambda module, name=name, rule=rule: rule.value(module, name))  # type: ignore[misc]
         for name, rule in rules.items()
     }
-    module.__class__ = (
-        type(plain.__name__, (plain,), {"__doc__": plain.__doc__, "_normalised": rules, **properties})
-        if rules
-        else plain
-    )
+    if not rules:
+        module.__class__ = plain
+        return
+
+    def reduce(module: Module) -> tuple[Any, ...]:
+        return _without_contents, (plain, rules), module.__getstate__()
+
+    contents = {"__doc__": plain.__doc__, "__reduce__": reduce, "_normalised": rules, **properties}
+    module.__class__ = type(plain.__name__, (plain,), contents)
+
+
+def _without_contents(plain: type[M], rules: dict[str, _Rule]) -> M:
+    """What a copy is at first. The class has no name under which another process could find it."""
+    module = plain.__new__(plain)
+    _take_class(module, rules)
+    return module
 
 
 def _parameter_of(function: str, module: Module, name: str) -> Parameter:

@@ -244,11 +244,22 @@ def _computed(tensor_name: str) -> property:
 def _take_class(module: Module, plain: type, names: Iterable[str]) -> None:
     """Give the module the class in which these names are computed; the plain one if there are none."""
     properties = {name: _computed(name) for name in names}
-    module.__class__ = (
-        type(f"Parametrized{plain.__name__}", (plain,), {"__doc__": plain.__doc__, **properties})
-        if properties
-        else plain
-    )
+    if not properties:
+        module.__class__ = plain
+        return
+
+    def reduce(module: Module) -> tuple[Any, ...]:
+        return _without_contents, (plain, tuple(properties)), module.__getstate__()
+
+    contents = {"__doc__": plain.__doc__, "__reduce__": reduce, **properties}
+    module.__class__ = type(f"Parametrized{plain.__name__}", (plain,), contents)
+
+
+def _without_contents(plain: type[M], names: Iterable[str]) -> M:
+    """What a copy is at first. The class has no name under which another process could find it."""
+    module = plain.__new__(plain)
+    _take_class(module, plain, names)
+    return module
 
 
 def _lists_of(module: Module) -> ModuleDict | None:
