@@ -853,14 +853,17 @@ class Tensor:
         self._node = Leaf(self) if state["requires_grad"] else None
 
     def __repr__(self) -> str:
-        host = require_known(self._data).to_host(self._data)
-        text = host.__array_namespace__().array2string(host, separator=", ", prefix=f"{type(self).__name__}(")
-        parts = [text]
-        dtype = self.dtype
-        if (dtype not in (float32, bool_) and dtype.name != "int64") or self.size == 0:
-            parts.append(f"dtype={dtype.name}")
-        if self.size == 0 and self.shape != (0,):
-            parts.insert(1, f"shape={self.shape}")
+        backend, dtype = require_known(self._data), self.dtype
+        if backend.is_traced(self._data):
+            parts = ["traced", f"shape={self.shape}", f"dtype={dtype.name}"]
+        else:
+            host = backend.to_host(self._data)
+            prefix = f"{type(self).__name__}("
+            parts = [host.__array_namespace__().array2string(host, separator=", ", prefix=prefix)]
+            if self.size == 0 and self.shape != (0,):
+                parts.append(f"shape={self.shape}")
+            if (dtype not in (float32, bool_) and dtype.name != "int64") or self.size == 0:
+                parts.append(f"dtype={dtype.name}")
         if self.device != Device("numpy", "cpu"):
             parts.append(f"device='{self.device}'")
         if isinstance(self._node, Node):

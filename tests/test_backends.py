@@ -253,6 +253,21 @@ def test_jax_tracers_are_jax_arrays_that_cannot_be_read() -> None:
     assert seen == [(record, False, record.devices()[0], pn.float64)] * 2
 
 
+def test_a_tensor_that_is_traced_can_be_printed() -> None:
+    jax = jax_or_skip()
+    shown: list[str] = []
+
+    def watched(real: Any, whole: Any) -> Any:
+        shown.extend(repr(tensor) for tensor in (pn.nn.Parameter(real), pn.asarray(whole)))
+        return real
+
+    with pn.use_backend("jax"):
+        real, whole = pn.zeros((2, 3)), pn.zeros(4, dtype=pn.int16)
+        jax.jit(watched)(real.data, whole.data)
+    assert shown[0].startswith("Parameter(traced, shape=(2, 3), dtype=float32")
+    assert shown[1].startswith("Tensor(traced, shape=(4,), dtype=int16")
+
+
 def run_python(source: str, **environment: str) -> str:
     import os
 

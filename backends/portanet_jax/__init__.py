@@ -131,9 +131,7 @@ class JAXBackend(Backend):
 
     def device_of(self, array: Array) -> Device:
         """Where an array lives. A tracer lives nowhere yet: it is said to be where new arrays are made."""
-        import jax
-
-        if isinstance(array, jax.core.Tracer):
+        if self.is_traced(array):
             return default_device() if get_backend() is self else self.devices()[0]
         known = self.probe("names", lambda: {native: device for device, native in self._places().items()})
         homes = [known.get(native) or Device(self.name, str(native)) for native in array.devices()]
@@ -143,9 +141,13 @@ class JAXBackend(Backend):
 
     def readable(self, array: Array) -> bool:
         """On the processor, and no tracer."""
+        return not self.is_traced(array) and all(d.platform == "cpu" for d in array.devices())
+
+    def is_traced(self, array: Array) -> bool:
+        """A tracer, such as ``jax.jit`` hands to a function."""
         import jax
 
-        return not isinstance(array, jax.core.Tracer) and all(d.platform == "cpu" for d in array.devices())
+        return isinstance(array, jax.core.Tracer)
 
     @cached_property
     def native_dtypes(self) -> dict[DType, NativeDType]:

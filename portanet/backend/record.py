@@ -250,6 +250,10 @@ class Backend:
         """Whether reading values of ``array`` on the host is free: no copy, no wait, no tracing."""
         return True
 
+    def is_traced(self, array: Array) -> bool:
+        """Whether ``array`` stands for values that come later, as in a function that a compiler looks at."""
+        return False
+
     @cached_property
     def native_dtypes(self) -> dict[DType, NativeDType]:
         """The library's data type for each of portanet's that it has."""
