@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Number
 from typing import Any
 
 from portanet.backend import (
@@ -14,7 +15,7 @@ from portanet.backend import (
     known_backend_names,
 )
 from portanet.dtypes import Device, DType, complex64, float32
-from portanet.errors import DTypeError
+from portanet.errors import DTypeError, ShapeError
 from portanet.operands import NOTE
 from portanet.protocols import Array, NativeDType
 
@@ -56,8 +57,11 @@ def native_array(
     owner = backend_of(value)
     if owner is backend:
         if native_dtype is None and backend.device_of(value) == place and not copy:
-            return backend.asarray(value)
-        return backend.asarray(value, dtype=native_dtype, device=native_device, copy=copy)
+            array = backend.asarray(value)
+        else:
+            array = backend.asarray(value, dtype=native_dtype, device=native_device, copy=copy)
+        backend.dtype_of(array)  # raises for one that is unknown, such as strings
+        return array
     if owner is not None:
         if copy is False:
             raise ValueError(
@@ -66,19 +70,43 @@ def native_array(
         return backend.asarray(owner.to_host(value), dtype=native_dtype, device=native_device, copy=copy)
     try:
         array = backend.asarray(value, dtype=native_dtype, device=native_device, copy=copy)
+        name = backend.dtype_of(array).name
     except Exception as error:
         error.add_note(f"{NOTE}.asarray of a {type(value).__name__}.")
-        if isinstance(error, (TypeError, ValueError, OverflowError)):
+        fault = _fault(value)
+        if fault is None and isinstance(error, (TypeError, ValueError, OverflowError)):
             raise
-        raise DTypeError(
-            f"obj: expected numbers, nested lists of them, or an array, got {type(value).__name__}."
+        kind, found = fault or (DTypeError, f"got {type(value).__name__}")
+        raise kind(
+            "obj: expected numbers, nested lists of them that are of equal lengths, or an array of numbers; "
+            f"{found}."
         ) from error
-    if native_dtype is None:
-        name = backend.dtype_of(array).name
-        if name in ("float64", "complex128"):
-            target = float32 if name == "float64" else complex64
-            array = backend.namespace.astype(array, backend.native_dtype(target))
+    if native_dtype is None and name in ("float64", "complex128"):
+        target = float32 if name == "float64" else complex64
+        array = backend.namespace.astype(array, backend.native_dtype(target))
     return array
+
+
+def _fault(value: Any, place: str = "obj") -> tuple[type[Exception], str] | None:
+    """What in nested lists is no number or of another length than the rest; None if nothing is."""
+    if isinstance(value, (list, tuple)):
+        for number, part in enumerate(value):
+            fault = _fault(part, f"{place}[{number}]")
+            if fault is not None:
+                return fault
+        lengths = [len(part) if isinstance(part, (list, tuple)) else None for part in value]
+        for number, length in enumerate(lengths):
+            if length != lengths[0]:
+                first, other = ("a number" if n is None else f"a list of {n}" for n in (lengths[0], length))
+                return ShapeError, f"{place}[0] is {first}, {place}[{number}] is {other}"
+        return None
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        return DTypeError, f"{place} is too large for 64 bits"
+    if isinstance(value, Number) or backend_of(value) is not None:
+        return None
+    shown = repr(value)
+    shown = shown if len(shown) <= 40 else f"{shown[:36]} ..."
+    return DTypeError, f"{place} is {shown}, of type {type(value).__name__}"
 
 
 def require_known(array: Array) -> Backend:

@@ -208,3 +208,30 @@ def test_bad_arguments_of_from_dlpack(backend: str) -> None:
     for x in (pn.Tensor([1.0], requires_grad=True), pn.Tensor([1.0], requires_grad=True) * 2.0):
         with pytest.raises(GradientError, match="detach"):
             pn.from_dlpack(x)
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "message"),
+    [
+        (["a", "b"], DTypeError, r"obj\[0\] is 'a', of type str"),
+        ([[1.0], ["x" * 90]], DTypeError, r"obj\[1\]\[0\] is 'x+ \.\.\., of type str"),
+        (None, DTypeError, r"obj is None, of type NoneType"),
+        ({1: 2}, DTypeError, r"obj is \{1: 2\}, of type dict"),
+        ([1, [2, 3]], ShapeError, r"obj\[0\] is a number, obj\[1\] is a list of 2"),
+        ([[1, 2], (3, 4), [5]], ShapeError, r"obj\[0\] is a list of 2, obj\[2\] is a list of 1"),
+        ([2, 2**80], DTypeError, r"obj\[1\] is too large for 64 bits"),
+    ],
+)
+def test_what_is_no_array_of_numbers_is_refused_with_its_place(
+    backend: str, value: Any, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=f"obj: expected numbers, nested lists .*; {message}"):
+        pn.asarray(value)
+    with pytest.raises(error, match=message):
+        pn.Tensor(value)
+
+
+def test_arrays_of_strings_are_refused(backend: str) -> None:
+    for array in (np.asarray(["a"]), np.asarray([None, 1.0], dtype=object)):
+        with pytest.raises(TypeError):
+            pn.asarray(array)
