@@ -6,6 +6,7 @@ import copy
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 
 import portanet as pn
@@ -117,3 +118,14 @@ def test_a_state_dict_that_does_not_fit_is_refused_and_changes_nothing() -> None
             assert now["state"][number]["step"] == entry["step"]
             for slot in ("exp_avg", "exp_avg_sq"):
                 assert now["state"][number][slot].tolist() == entry[slot].tolist()
+
+
+def test_decay_stays_decoupled_in_adamw_whatever_it_loads(rng: Any) -> None:
+    start = rng.normal(size=4).astype(np.float32)
+    mine, other, plain = (pn.Tensor(start, requires_grad=True) for _ in range(3))
+    optimizer, untouched = (optim.AdamW([tensor], lr=0.1, weight_decay=0.3) for tensor in (mine, other))
+    optimizer.load_state_dict(optim.Adam([plain], lr=0.1, weight_decay=0.3).state_dict())
+    for tensor, its in ((mine, optimizer), (other, untouched)):
+        tensor.grad = pn.ones(4)
+        its.step()
+    np.testing.assert_array_equal(mine.detach().numpy(), other.detach().numpy())

@@ -44,30 +44,30 @@ def _ones(count: int, dtype: np.dtype[Any]) -> Array:
     return ones
 
 
-def linear(xp: Namespace, x: Array, weight: Array, bias: Array | None = None) -> OpResult:
+def linear(xp: Namespace, input: Array, weight: Array, bias: Array | None = None) -> OpResult:
     """Affine map; the bias is added in place, and its gradient is a product with a row of ones."""
-    if x.ndim == 2:
+    if input.ndim == 2:
         # The cheap half of the check; a wrong number of features makes the product itself fail.
         dtype = weight.dtype
-        if x.dtype is not dtype or weight.ndim != 2:
-            check_linear(x, weight, bias)
+        if input.dtype is not dtype or weight.ndim != 2:
+            check_linear(input, weight, bias)
         if bias is not None and (bias.dtype is not dtype or bias.ndim != 1 or len(bias) != len(weight)):
-            check_linear(x, weight, bias)
+            check_linear(input, weight, bias)
         try:
-            r = x.dot(weight.T)
+            r = input.dot(weight.T)
         except ValueError:
-            check_linear(x, weight, bias)
+            check_linear(input, weight, bias)
             raise
         if bias is not None:
             add(r, bias.reshape(()) if len(bias) == 1 else bias, r)
         return r, (
             lambda g: g.dot(weight),
-            lambda g: g.T.dot(x),
+            lambda g: g.T.dot(input),
             lambda g: _ones(len(g), g.dtype).dot(g),
         )
-    check_linear(x, weight, bias)
+    check_linear(input, weight, bias)
     out_features, in_features = weight.shape
-    rows = x.reshape(prod(x.shape[:-1]), in_features)
+    rows = input.reshape(prod(input.shape[:-1]), in_features)
     r = rows.dot(weight.T)
     if bias is not None:
         add(r, bias, r)
@@ -75,8 +75,8 @@ def linear(xp: Namespace, x: Array, weight: Array, bias: Array | None = None) ->
     def as_rows(g: Array) -> Array:
         return g.reshape(len(rows), out_features)
 
-    return r.reshape(*x.shape[:-1], out_features), (
-        lambda g: as_rows(g).dot(weight).reshape(x.shape),
+    return r.reshape(*input.shape[:-1], out_features), (
+        lambda g: as_rows(g).dot(weight).reshape(input.shape),
         lambda g: as_rows(g).T.dot(rows),
         lambda g: _ones(len(rows), g.dtype).dot(as_rows(g)),
     )

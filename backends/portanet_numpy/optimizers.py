@@ -137,7 +137,7 @@ def adam(
     betas: tuple[float, float],
     eps: float,
     weight_decay: float,
-    decoupled: bool,
+    decoupled_weight_decay: bool,
     amsgrad: bool,
     maximize: bool,
 ) -> None:
@@ -149,8 +149,9 @@ def adam(
     beta1, beta2 = betas
     dtype = parameters[0].dtype
     root = sqrt(1 - beta2**step)
+    decay = (lr * weight_decay, 0.0) if decoupled_weight_decay else (0.0, weight_decay)
     keep_mean, take_mean, keep_square, take_square, shrink, penalty = _adam_constants(
-        beta1, beta2, lr * weight_decay if decoupled else 0.0, 0.0 if decoupled else weight_decay, dtype
+        beta1, beta2, *decay, dtype
     )
     scale = np.array(lr * root / (1 - beta1**step), dtype)
     floor = np.array(eps * root, dtype)

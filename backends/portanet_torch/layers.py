@@ -19,19 +19,21 @@ __all__ = ["KERNELS"]
 aten = torch.ops.aten
 
 
-def linear(xp: Namespace, x: Array, weight: Array, bias: Array | None = None) -> OpResult:
+def linear(xp: Namespace, input: Array, weight: Array, bias: Array | None = None) -> OpResult:
     """Affine map, the bias added by the product itself."""
-    check_linear(x, weight, bias)
+    check_linear(input, weight, bias)
     out_features, in_features = weight.shape
 
     def rows(g: Array) -> Array:
         return g.reshape(prod(g.shape[:-1]), out_features)
 
     return (
-        functional.linear(x, weight, bias),
+        functional.linear(input, weight, bias),
         (
             lambda g: g @ weight,  # (..., out) @ (out, in)
-            lambda g: rows(g).T @ x.reshape(prod(x.shape[:-1]), in_features),  # (out, rows) @ (rows, in)
+            lambda g: (
+                rows(g).T @ input.reshape(prod(input.shape[:-1]), in_features)
+            ),  # (out, rows) @ (rows, in)
             lambda g: rows(g).sum(0),
         ),
     )
@@ -131,9 +133,9 @@ def tanh(xp: Namespace, x: Array) -> OpResult:
     return r, (lambda g: aten.tanh_backward(g, r),)
 
 
-def sigmoid(xp: Namespace, x: Array) -> OpResult:
+def sigmoid(xp: Namespace, input: Array) -> OpResult:
     """Logistic function."""
-    r = torch.sigmoid(x)
+    r = torch.sigmoid(input)
     return r, (lambda g: aten.sigmoid_backward(g, r),)
 
 

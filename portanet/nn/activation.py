@@ -6,6 +6,7 @@ from typing import Any
 
 from portanet.checks import check_number
 from portanet.errors import ShapeError
+from portanet.functions.elementwise import tanh
 from portanet.nn.functional import activation as functional
 from portanet.nn.module import Module
 from portanet.protocols import Array
@@ -47,7 +48,7 @@ class Tanh(Module):
 
     def forward(self, x: Array) -> Any:
         """Any shape; the output has the same."""
-        return functional.tanh(x)
+        return tanh(x)
 
 
 class ReLU(Module):

@@ -123,17 +123,17 @@ def elu(xp: Namespace, x: Array, *, alpha: float, scale: float, input_scale: flo
     return r, (lambda g: xp.where(positive, g * scale, g * (xp.exp(power) * slope)),)
 
 
-def logsigmoid(xp: Namespace, x: Array) -> OpResult:
+def logsigmoid(xp: Namespace, input: Array) -> OpResult:
     """Logarithm of the logistic function, exact where that vanishes."""
-    x = floating(xp, x)
-    return -apply(xp, softplus, -x), (lambda g: g * apply(xp, sigmoid, -x),)
+    input = floating(xp, input)
+    return -apply(xp, softplus, -input), (lambda g: g * apply(xp, sigmoid, -input),)
 
 
-def softsign(xp: Namespace, x: Array) -> OpResult:
-    """``x / (1 + abs(x))``."""
-    x = floating(xp, x)
-    size = 1 + xp.abs(x)
-    return x / size, (lambda g: g / size / size,)
+def softsign(xp: Namespace, input: Array) -> OpResult:
+    """``input / (1 + abs(input))``."""
+    input = floating(xp, input)
+    size = 1 + xp.abs(input)
+    return input / size, (lambda g: g / size / size,)
 
 
 # Gates: the input times what lets it through

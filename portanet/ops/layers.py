@@ -13,12 +13,12 @@ from portanet.requirements import place_of_axis
 __all__ = ["linear", "log_softmax", "relu", "sigmoid", "softmax", "softplus"]
 
 
-def linear(xp: Namespace, x: Array, weight: Array, bias: Array | None = None) -> OpResult:
-    """Affine map ``x @ weight.T + bias``.
+def linear(xp: Namespace, input: Array, weight: Array, bias: Array | None = None) -> OpResult:
+    """Affine map ``input @ weight.T + bias``.
 
     Parameters
     ----------
-    x : Array
+    input : Array
         Shape (..., in_features).
     weight : Array
         Shape (out_features, in_features).
@@ -30,18 +30,18 @@ def linear(xp: Namespace, x: Array, weight: Array, bias: Array | None = None) ->
     Array
         Shape (..., out_features).
     """
-    check_linear(x, weight, bias)
+    check_linear(input, weight, bias)
     out_features, in_features = weight.shape
-    leading = x.shape[:-1]
-    rows = x if x.ndim == 2 else xp.reshape(x, (prod(leading), in_features))
+    leading = input.shape[:-1]
+    rows = input if input.ndim == 2 else xp.reshape(input, (prod(leading), in_features))
     r = rows @ xp.matrix_transpose(weight)  # (rows, in) @ (in, out)
     if bias is not None:
         r = r + bias
-    if x.ndim != 2:
+    if input.ndim != 2:
         r = xp.reshape(r, (*leading, out_features))
 
     def as_rows(g: Array) -> Array:
-        return g if x.ndim == 2 else xp.reshape(g, (prod(leading), out_features))
+        return g if input.ndim == 2 else xp.reshape(g, (prod(leading), out_features))
 
     return r, (
         lambda g: g @ weight,  # (..., out) @ (out, in)
@@ -87,12 +87,16 @@ def relu(xp: Namespace, x: Array) -> OpResult:
     return r, (lambda g: xp.where(x > 0, g, xp.zeros_like(g)),)
 
 
-def sigmoid(xp: Namespace, x: Array) -> OpResult:
-    """Logistic function ``1 / (1 + exp(-x))``, without overflow for any finite ``x``."""
-    x = floating(xp, x)
+def sigmoid(xp: Namespace, input: Array) -> OpResult:
+    """Logistic function ``1 / (1 + exp(-input))``, without overflow for any finite ``input``."""
+    input = floating(xp, input)
     function = recorded(xp, sigmoid)
     # Two exponentials are cheaper than one and a choice by sign, which processors cannot foresee.
-    r = function(x) if function else xp.exp(xp.minimum(x, xp.zeros_like(x))) / (1 + xp.exp(-xp.abs(x)))
+    r = (
+        function(input)
+        if function
+        else xp.exp(xp.minimum(input, xp.zeros_like(input))) / (1 + xp.exp(-xp.abs(input)))
+    )
     return r, (lambda g: g * (r * (1 - r)),)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from math import sqrt
-from typing import Any, ClassVar
+from typing import Any
 
 from portanet.checks import check_number
 from portanet.errors import OptionError
@@ -25,7 +25,7 @@ def adam(
     betas: tuple[float, float],
     eps: float,
     weight_decay: float,
-    decoupled: bool,
+    decoupled_weight_decay: bool,
     amsgrad: bool,
     maximize: bool,
 ) -> tuple[Array, tuple[Array, ...]]:
@@ -43,7 +43,7 @@ def adam(
     if maximize:
         gradient = -gradient
     if weight_decay:
-        if decoupled:
+        if decoupled_weight_decay:
             parameter = parameter * (1 - lr * weight_decay)
         else:
             gradient = gradient + weight_decay * parameter
@@ -77,10 +77,11 @@ class Adam(Optimizer):
         Divide by the largest mean square so far.
     maximize : bool, default False
         Go up instead of down.
+    decoupled_weight_decay : bool, default False
+        Shrink the parameter instead, as :class:`AdamW` does.
     """
 
     rule = staticmethod(adam)
-    decoupled: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -92,6 +93,7 @@ class Adam(Optimizer):
         amsgrad: bool = False,
         *,
         maximize: bool = False,
+        decoupled_weight_decay: bool = False,
     ) -> None:
         super().__init__(
             params,
@@ -102,6 +104,7 @@ class Adam(Optimizer):
                 "weight_decay": weight_decay,
                 "amsgrad": amsgrad,
                 "maximize": maximize,
+                "decoupled_weight_decay": decoupled_weight_decay,
             },
         )
 
@@ -118,12 +121,6 @@ class Adam(Optimizer):
     def state_slots(self, options: Mapping[str, Any]) -> tuple[str, ...]:
         """The running means."""
         return ("exp_avg", "exp_avg_sq", *(("max_exp_avg_sq",) if options["amsgrad"] else ()))
-
-    def rule_options(self, group: Mapping[str, Any]) -> dict[str, Any]:
-        """The rule's keyword arguments for a group."""
-        options = super().rule_options(group)
-        options["decoupled"] = self.decoupled
-        return options
 
 
 class AdamW(Adam):
@@ -154,8 +151,6 @@ class AdamW(Adam):
     >>> optimizer.step()
     """
 
-    decoupled = True
-
     def __init__(
         self,
         params: Iterable[Any],
@@ -167,4 +162,10 @@ class AdamW(Adam):
         *,
         maximize: bool = False,
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
+        super().__init__(
+            params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize, decoupled_weight_decay=True
+        )
+
+    def rule_options(self, group: Mapping[str, Any]) -> dict[str, Any]:
+        """The rule's keyword arguments for a group; decay stays decoupled, whatever a state of Adam's says."""
+        return {**super().rule_options(group), "decoupled_weight_decay": True}

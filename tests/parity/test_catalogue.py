@@ -144,3 +144,43 @@ def test_every_name_is_compared_with_pytorch(room: str) -> None:
     assert shared, f"nothing of torch.{room} was found"
     missing = sorted(shared - words)
     assert not missing, "compare these with PyTorch in a file of tests/parity/"
+
+
+HOW_UPDATES_RUN = (
+    "Chooses among PyTorch's ways to launch an update; here small parameters are always updated together."
+)
+
+ARGUMENTS_LEFT_OUT = {
+    "_stacklevel": "Counts PyTorch's own frames in a warning.",
+    "args": "Stands for arguments that PyTorch's documentation lists.",
+    "kwargs": "Stands for arguments that PyTorch's documentation lists.",
+    "capturable": HOW_UPDATES_RUN,
+    "differentiable": "Records the update itself; portanet.grad of a loss after an update written out does that.",
+    "foreach": HOW_UPDATES_RUN,
+    "fused": HOW_UPDATES_RUN,
+    "max_value": "PyTorch itself warns that it is deprecated, for max_val.",
+    "min_value": "PyTorch itself warns that it is deprecated, for min_val.",
+    "out": "An array to write into, and arrays here are never changed.",
+    "reduce": "PyTorch itself warns that it is deprecated, for reduction.",
+    "size_average": "PyTorch itself warns that it is deprecated, for reduction.",
+}
+
+
+def arguments_of(callable_: Any) -> set[str]:
+    try:
+        return set(inspect.signature(callable_).parameters) - set(ARGUMENTS_LEFT_OUT)
+    except ValueError:  # written in C++: its documentation begins with the call
+        call = re.match(r"\s*\w+\((.*?)\)", callable_.__doc__ or "", re.DOTALL)
+        return set(re.findall(r"(\w+)(?:=[^,]*)?(?:,|$)", call.group(1))) if call else set()
+
+
+@pytest.mark.parametrize("room", ["nn.functional", "nn", "optim", "optim.lr_scheduler"])
+def test_arguments_go_by_the_same_names(room: str) -> None:
+    missing = {}
+    # An UninitializedParameter is made by lazy layers here, with the shape as far as they know it.
+    for name in sorted(names_of_pytorch(room) & set(room_in(pn, room).__all__) - {"UninitializedParameter"}):
+        ours, its = getattr(room_in(pn, room), name), getattr(room_in(torch, room), name)
+        absent = arguments_of(its) - set(inspect.signature(ours).parameters)
+        if absent:
+            missing[name] = absent
+    assert not missing

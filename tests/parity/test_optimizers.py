@@ -35,6 +35,11 @@ SETTINGS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "adam": ("Adam", {"lr": 0.01}, {"lr": 0.1}),
     "adam-decay": ("Adam", {"lr": 0.01, "weight_decay": 0.1, "betas": (0.8, 0.95)}, {"betas": (0.5, 0.9)}),
     "adam-amsgrad": ("Adam", {"lr": 0.01, "amsgrad": True, "maximize": True}, {"amsgrad": False}),
+    "adam-decoupled": (
+        "Adam",
+        {"lr": 0.01, "weight_decay": 0.1, "decoupled_weight_decay": True},
+        {"decoupled_weight_decay": False},
+    ),
     "adamw": ("AdamW", {"lr": 0.01}, {"weight_decay": 0.5}),
     "adamw-amsgrad": (
         "AdamW",

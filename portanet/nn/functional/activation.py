@@ -8,7 +8,8 @@ from portanet.backend import require_backend_of
 from portanet.checks import check_number
 from portanet.dtypes import DType
 from portanet.errors import ShapeError
-from portanet.functions.elementwise import log, negative, tanh, where
+from portanet.functions.elementwise import log, negative, where
+from portanet.functions.elementwise import tanh as _tanh
 from portanet.functions.manipulation import astype
 from portanet.nn.functional.drawing import uniform_like
 from portanet.ops import activations, layers
@@ -60,9 +61,14 @@ def softplus(input: Array, beta: float = 1.0, threshold: float = 20.0) -> Any:
     return where(scaled > threshold, input, _softplus(scaled) / float(beta))
 
 
+def tanh(input: Array) -> Any:
+    """Hyperbolic tangent; as :func:`portanet.tanh`, with PyTorch's name for its argument."""
+    return _tanh(input)
+
+
 def tanhshrink(input: Array) -> Any:
     """``x - tanh(x)``."""
-    return input - tanh(input)
+    return input - _tanh(input)
 
 
 def softmax(input: Array, dim: int, *, dtype: DType | None = None) -> Any:
