@@ -22,7 +22,8 @@ from portanet.functions.reductions import min as smallest
 from portanet.functions.reductions import sum as sum_of
 from portanet.graph import is_grad_enabled
 from portanet.lifting import lift_several
-from portanet.ops import decompositions as ops
+from portanet.ops import decompositions, inverses, linear_algebra
+from portanet.ops.matrices import check_matrices
 from portanet.ops.promotion import device_of
 from portanet.protocols import Array
 from portanet.requirements import check_dtypes, place_of_axis
@@ -98,22 +99,22 @@ class SVDResult(NamedTuple):
     Vh: Any
 
 
-cholesky = lift(ops.cholesky)
-det = lift(ops.det)
-diagonal = lift(ops.diagonal, aliases=True)
-eig = lift_several(ops.eig, EigResult._make)
-eigh = lift_several(ops.eigh, EighResult._make)
-eigvalsh = lift(ops.eigvalsh)
-inv = lift(ops.inv)
-qr = lift_several(ops.qr, QRResult._make)
-slogdet = lift_several(ops.slogdet, SlogdetResult._make)
-solve = lift(ops.solve)
-svd = lift_several(ops.svd, SVDResult._make)
-svdvals = lift(ops.svdvals)
-vector_norm = lift(ops.vector_norm)
-lift_several(ops.singular_vectors)
+cholesky = lift(decompositions.cholesky)
+det = lift(inverses.det)
+diagonal = lift(linear_algebra.diagonal, aliases=True)
+eig = lift_several(decompositions.eig, EigResult._make)
+eigh = lift_several(decompositions.eigh, EighResult._make)
+eigvalsh = lift(decompositions.eigvalsh)
+inv = lift(inverses.inv)
+qr = lift_several(decompositions.qr, QRResult._make)
+slogdet = lift_several(inverses.slogdet, SlogdetResult._make)
+solve = lift(inverses.solve)
+svd = lift_several(decompositions.svd, SVDResult._make)
+svdvals = lift(decompositions.svdvals)
+vector_norm = lift(linear_algebra.vector_norm)
+lift_several(inverses.singular_vectors)
 
-_eigvals, _matrix_rank, _pinv = lift(ops.eigvals), lift(ops.matrix_rank), lift(ops.pinv)
+_eigvals, _matrix_rank, _pinv = lift(decompositions.eigvals), lift(inverses.matrix_rank), lift(inverses.pinv)
 
 
 def eigvals(x: Array, /) -> Any:
@@ -264,7 +265,7 @@ def matrix_power(x: Array, n: int, /) -> Any:
         The shape and data type of ``x``.
     """
     xp = _backend("matrix_power", x).namespace
-    ops.check_matrices(xp, "matrix_power", unwrap(x), square=True)
+    check_matrices(xp, "matrix_power", unwrap(x), square=True)
     try:
         times = index(n)
     except TypeError:
@@ -311,7 +312,7 @@ def matrix_norm(x: Array, /, *, keepdims: bool = False, ord: Order = "fro") -> A
     The Frobenius norm of a zero matrix has the gradient 0. Where several values are the largest or the smallest they
     share the gradient evenly.
     """
-    ops.check_matrices(_backend("matrix_norm", x).namespace, "matrix_norm", unwrap(x))
+    check_matrices(_backend("matrix_norm", x).namespace, "matrix_norm", unwrap(x))
     if ord is None or ord == "fro":
         return vector_norm(x, axis=(-2, -1), keepdims=keepdims)
     if ord not in ("nuc", 1, -1, 2, -2, math.inf, -math.inf):

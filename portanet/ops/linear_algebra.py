@@ -1,14 +1,17 @@
-"""Products of matrices and vectors."""
+"""Products of matrices and vectors, diagonals, and norms of vectors."""
 
 from __future__ import annotations
 
-from portanet.errors import AxisError, ShapeError
+import math
+
+from portanet.errors import AxisError, OptionError, ShapeError
 from portanet.ops.composition import conjugate
-from portanet.ops.promotion import promoted
+from portanet.ops.matrices import check_floating, check_matrices
+from portanet.ops.promotion import device_of, is_integer, promoted
 from portanet.protocols import Array, Namespace, OpResult
 from portanet.requirements import places_of_axes
 
-__all__ = ["matmul", "tensordot", "vecdot"]
+__all__ = ["diagonal", "matmul", "tensordot", "vecdot", "vector_norm"]
 
 
 def matmul(xp: Namespace, x: Array, y: Array, /) -> OpResult:
@@ -114,3 +117,110 @@ def tensordot(
         return restored(r, y_free, tuple(right[i] for i in ascending))
 
     return xp.tensordot(x, y, axes=(left, right)), (wrt_x, wrt_y)
+
+
+def diagonal(xp: Namespace, x: Array, /, *, offset: int = 0) -> OpResult:
+    """Diagonals of matrices.
+
+    Parameters
+    ----------
+    x : Array
+        Shape (..., m, n), of any data type.
+    offset : int, default 0
+        Which diagonal: above 0 the main one's right neighbours, below 0 its left ones.
+
+    Returns
+    -------
+    Array
+        Shape (..., length of the diagonal).
+    """
+    check_matrices(xp, "diagonal", x, any_dtype=True)
+    r = xp.linalg.diagonal(x, offset=offset)
+    if is_integer(xp, x.dtype):
+        return r, (None,)
+    rows, columns = x.shape[-2:]
+
+    def vjp(g: Array) -> Array:
+        place = {"dtype": g.dtype, "device": device_of(g)}
+        before = min(max(-offset, 0), rows)
+        after = rows - before - g.shape[-1]
+        parts = [xp.zeros((*g.shape[:-1], length), **place) for length in (before, after)]
+        column = xp.concat([parts[0], g, parts[1]], axis=-1)[..., None]
+        there = xp.eye(rows, columns, k=offset, dtype=xp.bool, device=device_of(g))
+        return xp.where(there, column, xp.zeros_like(column))
+
+    return r, (vjp,)
+
+
+def vector_norm(
+    xp: Namespace,
+    x: Array,
+    /,
+    *,
+    axis: int | tuple[int, ...] | None = None,
+    keepdims: bool = False,
+    ord: float = 2,
+) -> OpResult:
+    """Norm of vectors along one axis, or of all numbers along several.
+
+    Parameters
+    ----------
+    x : Array
+        Floating-point, real or complex.
+    axis : int or tuple of int, optional
+        Default: all.
+    keepdims : bool, default False
+        Whether those axes stay, with length 1.
+    ord : int or float, default 2
+        ``p`` for ``sum(abs(x) ** p) ** (1 / p)``, of either sign; ``inf`` and ``-inf`` for the largest and the smallest
+        absolute value; 0 for the count of numbers other than 0, which has no gradient.
+
+    Returns
+    -------
+    Array
+        Real.
+
+    Notes
+    -----
+    The gradient of a zero vector is 0, and so is that of elements that are 0 where the slope is infinite. Where several
+    are the largest or smallest they share the gradient evenly.
+
+    Examples
+    --------
+    >>> pn.linalg.vector_norm(pn.asarray([3.0, 4.0])).item()
+    5.0
+    """
+    check_floating(xp, "vector_norm", x)
+    if not isinstance(ord, (int, float)):
+        raise OptionError(f"ord: vector_norm expects a number, inf or -inf, got {ord!r}.")
+    axes = places_of_axes("vector_norm", axis, x.ndim)
+    if not axes:  # which not every library has for every array, nor the norm of no numbers
+        r = xp.abs(x) if ord else xp.astype(x != 0, xp.abs(x).dtype)
+    elif ord == math.inf and 0 in (x.shape[place] for place in axes):
+        r = xp.sum(xp.abs(x), axis=axes, keepdims=True)
+    else:
+        r = xp.linalg.vector_norm(x, axis=axes, keepdims=True, ord=ord)
+    shape = r.shape
+    kept = tuple(length for place, length in enumerate(shape) if place not in axes)
+    result = r if keepdims else xp.reshape(r, kept)
+    if ord == 0:
+        return result, (None,)
+
+    def vjp(g: Array) -> Array:
+        g = xp.reshape(g, shape)
+        zero = r == 0
+        length = xp.where(zero, xp.ones_like(r), r)
+        if ord == 2:
+            return conjugate(xp, x) * xp.where(zero, xp.zeros_like(g), g / length)
+        direction = conjugate(xp, xp.sign(x))
+        size = xp.abs(x)
+        if ord in (math.inf, -math.inf):
+            hits = xp.astype(size == r, r.dtype)
+            return direction * (g * hits / xp.sum(hits, axis=axes, keepdims=True))
+        if ord == 1:
+            return direction * g
+        flat = zero | (size == 0)
+        slope = xp.where(flat, xp.ones_like(size), size / length) ** (ord - 1)
+        return direction * (g * xp.where(flat, xp.zeros_like(slope), slope))
+
+    return result, (vjp,)

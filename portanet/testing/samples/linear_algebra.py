@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from portanet import linalg
-from portanet.ops import decompositions
+from portanet.ops import decompositions, inverses, linear_algebra
 from portanet.tensor import asarray
 from portanet.testing.samples.drawing import Draw, Sample, Table, complex_normal, each, given, normal
 
@@ -172,7 +172,7 @@ SAMPLES: Table = {
         *one(several(positive, *SQUARE), np.linalg.cholesky),
         *one(several(positive, (3, 3), (2, 2, 2)), np.linalg.cholesky, upper=True),
     ],
-    decompositions.det: one(
+    inverses.det: one(
         [
             *several(regular, *SQUARE, (2, 2), (5, 5), (2, 1, 1)),
             singular(3, 3, rank=2),
@@ -186,19 +186,19 @@ SAMPLES: Table = {
         ],
         np.linalg.det,
     ),
-    decompositions.diagonal: [
+    linear_algebra.diagonal: [
         Sample((draw,), {"offset": offset}, np.linalg.diagonal)
         for draw in (normal(3, 3), normal(2, 4, 3), complex_normal(2, 3), normal(0, 3), normal(2, 1, 0))
         for offset in (0, 1, -2, 9)
     ],
     decompositions.eigvalsh: one(several(hermitian, *SQUARE), np.linalg.eigvalsh),
-    decompositions.inv: one(several(regular, *SQUARE), np.linalg.inv),
-    decompositions.pinv: [
+    inverses.inv: one(several(regular, *SQUARE), np.linalg.inv),
+    inverses.pinv: [
         *one(several(regular, *RECTANGULAR, (2, 0, 0)), np.linalg.pinv),
         *one(several(regular, (4, 2), both=False), np.linalg.pinv, rtol=0.1),
     ],
-    decompositions.slogdet: one(several(regular, *SQUARE), lambda x: tuple(np.linalg.slogdet(x))),
-    decompositions.solve: [
+    inverses.slogdet: one(several(regular, *SQUARE), lambda x: tuple(np.linalg.slogdet(x))),
+    inverses.solve: [
         Sample(draws, {}, np.linalg.solve)
         for draws in [
             (regular(3, 3), normal(3, 2)),
@@ -219,7 +219,7 @@ SAMPLES: Table = {
         ]
     ],
     decompositions.svdvals: one(several(regular, *RECTANGULAR), np.linalg.svdvals),
-    decompositions.vector_norm: [
+    linear_algebra.vector_norm: [
         *(
             sample
             for order in (2, 1, np.inf, -np.inf, 3, 2.5, 0.5, -1, -2)
@@ -257,7 +257,7 @@ WITHOUT_GRADIENT: Table = {
         ],
         lambda x: np.linalg.eigvals(x).astype(complex),
     ),
-    decompositions.matrix_rank: [
+    inverses.matrix_rank: [
         *one(several(regular, *RECTANGULAR), matrix_rank),
         *one([singular(4, 4, rank=2), singular(2, 3, 3, rank=1, is_complex=True)], matrix_rank),
         *one([given(np.diag([8.0, 4.0, 2.0, 1.0]))], matrix_rank, rtol=0.3),
