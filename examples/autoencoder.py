@@ -20,11 +20,11 @@ from common import read_options
 from digits import load
 from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
-from tqdm import tqdm
 
 import portanet as pn
 from portanet import nn, optim, plot
 from portanet.data import DataLoader, TensorDataset
+from portanet.train import ProgressBar, SchedulerEachUpdate, fit
 
 CODE = 2
 PROMISE = 0.75  # with the default options the error is less than this part of PCA's
@@ -58,23 +58,10 @@ class Autoencoder(nn.Module):
 
 def train(model: nn.Module, batches: DataLoader, epochs: int) -> list[float]:
     """Train the model to give back what it gets; return the loss of every batch."""
-    loss_fn = nn.MSELoss()
     optimizer = optim.AdamW(model.parameters(), lr=0.003)
     schedule = optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.003, total_steps=epochs * len(batches))
-    losses: list[float] = []
-    progress = tqdm(range(epochs), desc="training", unit="epoch")
-    for _ in progress:
-        epoch_losses = []
-        for (images,) in batches:
-            loss = loss_fn(model(images), images)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            epoch_losses.append(loss.detach())
-        losses += [loss.item() for loss in epoch_losses]
-        progress.set_postfix(loss=f"{losses[-1]:.4f}", refresh=False)
-    return losses
+    callbacks = [ProgressBar(whole_run=True), SchedulerEachUpdate(schedule)]
+    return fit(model, nn.MSELoss(), optimizer, batches, epochs=epochs, callbacks=callbacks).losses
 
 
 def draw_losses(losses: Sequence[float], updates: int, by_pca: float, folder: Path) -> None:
@@ -143,7 +130,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
 
     model = Autoencoder()
     print(model)
-    batches = DataLoader(TensorDataset(train_images), batch_size=64, shuffle=True)
+    pairs = TensorDataset(train_images, train_images)  # what goes in shall come out
+    batches = DataLoader(pairs, batch_size=64, shuffle=True)
     losses = train(model, batches, options.epochs)
 
     with pn.no_grad():
