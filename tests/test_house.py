@@ -268,3 +268,11 @@ def test_the_examples_of_the_readme_run(tmp_path: Path) -> None:
     for example in examples:
         run_python(f"import os; os.chdir({str(tmp_path)!r})\n{example}")
     assert (tmp_path / "digits.safetensors").stat().st_size > 0
+
+
+def test_the_script_of_the_page_on_training_runs(tmp_path: Path) -> None:
+    blocks = fenced("python", (ROOT / "docs" / "training.md").read_text(encoding="utf-8"))
+    assert len(blocks) > 3
+    printed = run_python(f"import os; os.chdir({str(tmp_path)!r})\n" + "".join(blocks))
+    assert float(printed.split()[0]) > 0.8  # accuracy on points that it has not seen; guessing gives a half
+    assert (tmp_path / "model.safetensors").stat().st_size > 0
