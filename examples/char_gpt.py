@@ -171,11 +171,8 @@ def write(model: GPT, prompt: Sequence[int], count: int, temperature: float) -> 
             unread = text[-CONTEXT // 2 :]
         with pn.no_grad():
             logits = model(pn.asarray([unread]), caches)[0, -1, :]
-            if temperature > 0:
-                # Gumbel's trick: the highest of these sums is a draw from softmax(logits / temperature).
-                uniform = pn.random.uniform(logits.shape, low=1e-7)
-                logits = logits / temperature - pn.log(-pn.log(uniform))
-            unread = [int(pn.argmax(logits))]
+            chosen = pn.random.categorical(logits / temperature) if temperature > 0 else pn.argmax(logits)
+            unread = [int(chosen)]
         text += unread
     return text[len(prompt) :]
 

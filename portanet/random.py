@@ -12,10 +12,22 @@ from typing import Any, Protocol
 from portanet.checks import check_number, whole_number
 from portanet.dtypes import Device, DType, float32, float64, int64
 from portanet.errors import DTypeError, OptionError
+from portanet.functions.elementwise import log, log1p, negative
+from portanet.functions.manipulation import astype
+from portanet.functions.reductions import argmax
 from portanet.philox import random_doubles, random_keys, random_normals, random_singles, within
-from portanet.tensor import Tensor, as_native, wrap
+from portanet.tensor import Tensor, as_native, asarray, wrap
 
-__all__ = ["Generator", "default_generator", "integers", "manual_seed", "normal", "permutation", "uniform"]
+__all__ = [
+    "Generator",
+    "categorical",
+    "default_generator",
+    "integers",
+    "manual_seed",
+    "normal",
+    "permutation",
+    "uniform",
+]
 
 
 class Generator:
@@ -220,6 +232,47 @@ def _check_holds(dtype: DType, lowest: int, highest: int) -> None:
     most = 2 ** (dtype.bits - signed) - 1
     if lowest < least or highest > most:
         raise OptionError(f"low, high: {dtype.name} holds {least} to {most}, got {lowest} to {highest + 1}.")
+
+
+def categorical(logits: Any, *, axis: int = -1, generator: Generator | None = None) -> Tensor:
+    """Draw choices with the probabilities ``softmax(logits)``.
+
+    Parameters
+    ----------
+    logits : array
+        Logarithms of probabilities, up to a constant, floating-point; ``-inf`` for what must not be drawn. For other
+        probabilities, divide by a temperature first.
+    axis : int, default -1
+        The axis of the choices.
+    generator : Generator, optional
+        Default: the one that :func:`manual_seed` seeds.
+
+    Returns
+    -------
+    Tensor
+        Of the shape of the logits without that axis, int64; no gradient.
+
+    Notes
+    -----
+    It is the largest of ``logits + noise`` where the noise has Gumbel's distribution (Maddison, Tarlow and Minka, "A*
+    sampling", 2014), so nothing is normalised, and nothing is read from the device.
+
+    Examples
+    --------
+    >>> pn.random.categorical(pn.asarray([[0.0, 100.0, 0.0], [-float("inf"), -float("inf"), 3.0]]))
+    Tensor([1, 2])
+    """
+    x = asarray(logits).detach()
+    if not x.dtype.is_floating:
+        raise DTypeError(
+            f"logits: expected real floating-point numbers, got {x.dtype.name}. Of probabilities take the logarithm: "
+            "portanet.log(p)."
+        )
+    # In double precision, as Gumbel's largest numbers come from the smallest of these; from 0 would come infinity.
+    drawn = uniform(x.shape, 2.0**-54, dtype=float64, device=x.device, generator=generator)
+    noise = negative(log(negative(log1p(negative(drawn)))))
+    chosen: Tensor = argmax(x + astype(noise, x.dtype), axis=axis)
+    return chosen
 
 
 def permutation_on_host(count: int, generator: Generator | None = None) -> Any:

@@ -32,6 +32,9 @@ DRAWS: dict[str, Callable[[Generator], Any]] = {
     "normal": lambda generator: pn.random.normal((5, 3), generator=generator),
     "normal64": lambda generator: pn.random.normal(7, 1, 2, dtype=pn.float64, generator=generator),
     "integers": lambda generator: pn.random.integers(-5, 1000, (5, 3), generator=generator),
+    "categorical": lambda generator: pn.random.categorical(
+        pn.reshape(pn.arange(12, dtype=pn.float32), (4, 3)), generator=generator
+    ),
     "permutation": lambda generator: pn.random.permutation(20, generator=generator),
 }
 
@@ -298,3 +301,27 @@ def test_data_types_that_cannot_hold_the_numbers() -> None:
                 draw(3, dtype=dtype)
     with pytest.raises(DTypeError, match="dtype: expected an integer type, got float32"):
         pn.random.integers(0, 3, 2, dtype=pn.float32)
+
+
+@pytest.mark.parametrize("dtype", [pn.float32, pn.float64], ids=lambda dtype: dtype.name)
+def test_choices_have_the_probabilities_of_softmax(backend: str, dtype: Any) -> None:
+    count, weights = 40_000, np.array([0.5, 0.0, 0.3, 0.15, 0.0499, 0.0001])
+    with np.errstate(divide="ignore"):
+        logits = pn.broadcast_to(pn.astype(pn.asarray(np.log(weights) + 7), dtype), (count, 6))
+    drawn = pn.random.categorical(logits, generator=Generator(5))
+    assert (drawn.dtype, drawn.shape) == (pn.int64, (count,))
+    found = np.bincount(drawn.numpy(), minlength=6)
+    spread = np.sqrt(count * weights * (1 - weights))
+    assert found[1] == 0
+    assert np.all(np.abs(found - count * weights) <= 5 * spread)
+    along_first = pn.random.categorical(logits.T, axis=0, generator=Generator(5))
+    assert along_first.shape == (count,)
+    assert np.all(np.abs(np.bincount(along_first.numpy(), minlength=6) - count * weights) <= 5 * spread)
+
+
+def test_choices_take_logits_that_want_a_gradient_and_no_integers() -> None:
+    logits = pn.Tensor([0.0, 50.0], requires_grad=True)
+    assert pn.random.categorical(logits).item() == 1
+    assert pn.random.categorical(np.array([50.0, 0.0])).item() == 0
+    with pytest.raises(DTypeError, match="logits: expected real floating-point numbers, got int64"):
+        pn.random.categorical([1, 2])
