@@ -60,6 +60,7 @@ API_VERSIONS = ("2021.12", "2022.12", "2023.12", "2024.12", "2025.12")
 
 _OPERAND_ANNOTATIONS = ("Array", "Array | None")
 _allocate = object.__new__
+_FEW_SLICES = 16
 
 
 def lift(
@@ -909,7 +910,7 @@ class Tensor:
     def __iter__(self) -> Iterator[Tensor]:
         if not self._data.shape:
             raise TypeError("iteration over a Tensor without axes")
-        return (self[i, ...] for i in range(len(self)))
+        return slices_along(self, 0)
 
     # Its parts
 
@@ -1040,6 +1041,23 @@ def native_key(key: Any, x: Array) -> Any:
         return part.item()
     check_same_place("getitem", (x, part))
     return part
+
+
+def slices_along(x: Array, axis: int) -> Iterator[Any]:
+    """The slices of an array along an axis, without that axis.
+
+    Many slices of what wants a gradient are cut by halves: the gradient of each cut is as large as what was cut, so
+    that n slices of the whole would need n times its memory traffic, and these need log2(n) times.
+    """
+    before, length = (slice(None),) * axis, x.shape[axis]
+    cut = lift(indexing.getitem, aliases=True)
+    if length > _FEW_SLICES and isinstance(x, Tensor) and x._node is not None and is_grad_enabled():
+        middle = length // 2
+        for half in (slice(0, middle), slice(middle, length)):
+            yield from slices_along(cut(x, (*before, half, ...)), axis)
+    else:
+        for place in range(length):
+            yield cut(x, (*before, place, ...))
 
 
 def copied(xp: Any, x: Array) -> OpResult:

@@ -132,6 +132,36 @@ def test_gradients_of_the_parts_add_up(backend: str) -> None:
     assert x.grad.tolist() == [[12, 1], [14, 3]]
 
 
+@pytest.mark.parametrize(("length", "axis"), [(1, 0), (17, 0), (70, 1), (133, 0)])
+def test_many_slices_are_cut_by_halves(length: int, axis: int, eager: str, rng: Any) -> None:
+    shape = (length, 3) if axis == 0 else (3, length)
+    values, factors = (rng.normal(size=shape).astype(np.float32) for _ in range(2))
+    x = pn.Tensor(values, requires_grad=True)
+    parts = pn.unstack(x * 1, axis=axis)
+    np.testing.assert_array_equal(np.stack([part.detach().numpy() for part in parts], axis=axis), values)
+    weights = np.moveaxis(factors, axis, 0)
+    loss = sum((part**2 * pn.asarray(weight)).sum() for part, weight in zip(parts, weights, strict=True))
+    (slope,) = pn.grad(loss, x, create_graph=True)
+    np.testing.assert_allclose(slope.detach().numpy(), 2 * values * factors, rtol=1e-6)
+    (curvature,) = pn.grad(slope.sum(), x)
+    np.testing.assert_allclose(curvature.numpy(), 2 * factors, rtol=1e-6)
+    if axis == 0:
+        (slope,) = pn.grad(sum((row**2).sum() for row in x), x)
+        np.testing.assert_allclose(slope.numpy(), 2 * values, rtol=1e-6)
+
+
+def test_what_many_slices_are_cut_from_is_not_as_often_the_whole() -> None:
+    count = 512
+    nodes = {part._node for part in pn.unstack(pn.Tensor(np.zeros(count), requires_grad=True))}
+    cut, waiting = 0, set(nodes)
+    while waiting:
+        node = waiting.pop()
+        cut += node.operands[0].size  # as large as the gradient that this cut makes
+        waiting |= {parent for parent in node.parents if not parent.is_leaf and parent not in nodes}
+        nodes |= waiting
+    assert count < cut < 40 * count  # slice by slice it would be count * count
+
+
 def test_bad_arguments_of_unstack(backend: str) -> None:
     with pytest.raises(ShapeError, match="unstack: expected an array with at least one axis"):
         pn.unstack(pn.asarray(1.0))

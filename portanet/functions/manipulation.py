@@ -16,7 +16,7 @@ from portanet.ops import manipulation as ops
 from portanet.ops.manipulation import repeated_places
 from portanet.protocols import Array
 from portanet.requirements import place_of_axis
-from portanet.tensor import Tensor, lift, unwrap, wrap
+from portanet.tensor import Tensor, lift, slices_along, unwrap, wrap
 
 __all__ = [
     "astype",
@@ -66,7 +66,6 @@ def astype(x: Array, dtype: DType, /, *, copy: bool = True, device: Device | str
     return require_known(r).asarray(r, device=device)
 
 
-_getitem = lift(indexing.getitem, aliases=True)
 _take = lift(indexing.take)
 
 
@@ -145,6 +144,4 @@ def unstack(x: Array, /, *, axis: int = 0) -> tuple[Any, ...]:
     (x,) = together("unstack", (x,))
     if not x.shape:
         raise ShapeError("unstack: expected an array with at least one axis, got a single number.")
-    axis = place_of_axis("unstack", axis, x.ndim)
-    before = (slice(None),) * axis
-    return tuple(_getitem(x, (*before, i, ...)) for i in range(x.shape[axis]))
+    return tuple(slices_along(x, place_of_axis("unstack", axis, x.ndim)))
