@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import Any
 
-from portanet.io.onnx.graph import Pair
+from portanet.io.onnx.graph import Condition, Pair, Write
 from portanet.io.onnx.indexing import END, sliced
 
 __all__ = ["ARRAYS", "ARRAY_CONDITIONS", "FOLLOWS_BATCH"]
 
-Write = Callable[[Pair], Any]
 
 FOLLOWS_BATCH = frozenset(["broadcast_to", "reshape"])
 """Their options may differ from batch to batch."""
@@ -142,6 +141,8 @@ def _tile(pair: Pair) -> Any:
     times = [repetitions] if isinstance(repetitions, int) else list(repetitions)
     ndim = len(pair.shape(0))
     name = pair.name(0)
+    if not ndim and not times:  # ONNX Runtime 1.20 tiles no single number, not even not at all
+        return name
     if len(times) > ndim:
         name = pair.node("Unsqueeze", [name, pair.graph.numbers(range(len(times) - ndim))])
     return pair.node("Tile", [name, pair.graph.numbers([1] * (ndim - len(times)) + times)])
@@ -149,11 +150,22 @@ def _tile(pair: Pair) -> Any:
 
 # Reductions
 
+UNSIGNED = frozenset(["uint8", "uint16", "uint32", "uint64"])
+WITHOUT_REDUCTION = {
+    "ReduceSum": UNSIGNED,
+    "ReduceProd": UNSIGNED,  # modulo a power of two, which the detour by int64 does not change
+    "ReduceMax": frozenset(["int16", "uint16", "uint32"]),
+    "ReduceMin": frozenset(["int16", "uint16", "uint32"]),
+}
+"""Types in which ONNX, or ONNX Runtime, has none."""
+
 
 def _reduced(kind: str) -> Write:
     def write(pair: Pair) -> Any:
-        options = pair.step.options
-        return _reduction(pair, kind, pair.name(0, pair.step.dtypes[0]), options.get("axis"), options)
+        options, dtype = pair.step.options, pair.step.dtypes[0]
+        within = "int64" if dtype in WITHOUT_REDUCTION.get(kind, ()) else dtype
+        found = _reduction(pair, kind, pair.name(0, within), options.get("axis"), options)
+        return pair.graph.cast(found, within, dtype, pair.step.path)
 
     return write
 
@@ -230,13 +242,11 @@ def _knows_logsumexp(operands: Sequence[Any], options: Mapping[str, Any]) -> boo
 
 def _variance(pair: Pair) -> Any:
     options, dtype = pair.step.options, pair.step.dtypes[0]
-    axes = _axes(options.get("axis"), len(pair.shape(0)))
+    axis = options.get("axis")
+    axes = _axes(axis, len(pair.shape(0)))
     x = pair.name(0, dtype)
-    where = pair.graph.numbers(axes)
-    away = pair.node("Sub", [x, pair.node("ReduceMean", [x, where], keepdims=1)])
-    found = pair.node(
-        "ReduceMean", [pair.node("Mul", [away, away]), where], keepdims=int(options.get("keepdims", False))
-    )
+    away = pair.node("Sub", [x, _reduction(pair, "ReduceMean", x, axis, {"keepdims": True})])
+    found = _reduction(pair, "ReduceMean", pair.node("Mul", [away, away]), axis, options)
     correction = options.get("correction", 0.0)
     if correction:
         counts = [
@@ -248,7 +258,8 @@ def _variance(pair: Pair) -> Any:
                 "with a correction it depends on how many examples there are.",
                 "Take the variance of other axes.",
             )
-        factor = counts[0] / (counts[0] - correction)
+        rest = counts[0] - correction
+        factor = counts[0] / rest if rest > 0 else float("inf")  # of which the 0 of one element makes NaN
         found = pair.node("Mul", [found, pair.graph.number(factor, dtype)])
     return pair.node("Sqrt", [found]) if pair.step.name == "std" else found
 
@@ -343,7 +354,7 @@ ARRAYS: dict[str, Write] = {
     "vector_norm": _vector_norm,
 }
 
-ARRAY_CONDITIONS: dict[str, Callable[[Sequence[Any], Mapping[str, Any]], bool]] = {
+ARRAY_CONDITIONS: dict[str, Condition] = {
     "cumulative_sum": _knows_cumulative,
     "logsumexp": _knows_logsumexp,
     "vector_norm": _knows_norm,

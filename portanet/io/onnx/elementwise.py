@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from portanet.io.onnx.graph import Pair
+from portanet.io.onnx.graph import Condition, Pair, Write
 
-__all__ = ["ELEMENTWISE"]
+__all__ = ["ELEMENTWISE", "ELEMENTWISE_CONDITIONS"]
 
-Write = Callable[[Pair], Any]
 
 UNARY = {
     "abs": "Abs",
@@ -87,23 +86,27 @@ def _arithmetic(kind: str) -> Write:
     def write(pair: Pair) -> Any:
         dtype = pair.step.dtypes[0]
         own = ON_BOOLEANS.get(pair.step.name, kind) if dtype == "bool" else kind
-        return pair.node(own, [pair.name(0, dtype), pair.name(1, dtype)])
+        return pair.node(own, _both(pair, dtype))
 
     return write
 
 
+def _both(pair: Pair, dtype: str) -> list[str]:
+    return [pair.name(place, dtype, broadcasts=True) for place in (0, 1)]
+
+
 def _common(pair: Pair) -> str:
-    """The type in which two operands are compared."""
+    """The type in which two operands are compared, which for narrow integers ONNX Runtime does in no other."""
     import numpy as np
 
     dtypes = [operand.dtype for operand in pair.step.operands if operand is not None and operand.dtype]
-    return np.result_type(*map(np.dtype, dtypes)).name
+    common = np.result_type(*map(np.dtype, dtypes))
+    return "int64" if common.kind in "iu" and common.name not in ("int32", "uint64") else common.name
 
 
 def _comparison(kind: str) -> Write:
     def write(pair: Pair) -> Any:
-        dtype = _common(pair)
-        return pair.node(kind, [pair.name(0, dtype), pair.name(1, dtype)])
+        return pair.node(kind, _both(pair, _common(pair)))
 
     return write
 
@@ -154,10 +157,13 @@ def _trunc(pair: Pair) -> Any:
 def _remainder(pair: Pair) -> Any:
     dtype = pair.step.dtypes[0]
     x, y = pair.name(0, dtype), pair.name(1, dtype)
-    if dtype.startswith("float"):  # with the sign of y, which Mod has for integers only
-        whole = pair.node("Floor", [pair.node("Div", [x, y])])
-        return pair.node("Sub", [x, pair.node("Mul", [whole, y])])
-    return pair.node("Mod", [x, y])
+    if not dtype.startswith("float"):
+        return pair.node("Mod", [x, y])
+    found = pair.node("Mod", [x, y], fmod=1)  # with the sign of x, and that of y is wanted
+    zero = pair.graph.number(0, dtype)
+    apart = pair.node("Xor", [pair.node("Less", [found, zero]), pair.node("Less", [y, zero])])
+    wrong = pair.node("And", [apart, pair.node("Not", [pair.node("Equal", [found, zero])])])
+    return pair.node("Where", [wrong, pair.node("Add", [found, y]), found])
 
 
 def _floor_divide(pair: Pair) -> Any:
@@ -177,7 +183,9 @@ def _hypot(pair: Pair) -> Any:
 def _logaddexp(pair: Pair) -> Any:
     dtype = pair.step.dtypes[0]
     x, y = pair.name(0, dtype), pair.name(1, dtype)
-    apart = pair.node("Neg", [pair.node("Abs", [pair.node("Sub", [x, y])])])
+    same = pair.node("Equal", [x, y])  # whose difference, if both are infinite, is NaN
+    apart = pair.node("Where", [same, pair.graph.number(0, dtype), pair.node("Sub", [x, y])])
+    apart = pair.node("Neg", [pair.node("Abs", [apart])])
     more = pair.node("Log", [pair.node("Add", [pair.node("Exp", [apart]), pair.graph.number(1, dtype)])])
     return pair.node("Add", [pair.node("Max", [x, y]), more])
 
@@ -212,7 +220,8 @@ def _where(pair: Pair) -> Any:
             operand = pair.operand(place)
             if operand.value is not None and operand.shape == pair.step.shapes[0]:
                 return pair.name(place, dtype)
-    return pair.node("Where", [pair.name(0), pair.name(1, dtype), pair.name(2, dtype)])
+    chosen = [pair.name(place, dtype, broadcasts=True) for place in (1, 2)]
+    return pair.node("Where", [pair.name(0, broadcasts=True), *chosen])
 
 
 def _same(pair: Pair) -> Any:
@@ -316,3 +325,12 @@ ELEMENTWISE: dict[str, Write] = {
     "trunc": _trunc,
     "where": _where,
 }
+
+
+def _knows_elu(operands: Sequence[Any], options: Mapping[str, Any]) -> bool:
+    """Whether it is not CELU in another type than float32, for which ONNX has none."""
+    return bool(options["input_scale"] == 1 or "float32" in str(operands[0].dtype))
+
+
+ELEMENTWISE_CONDITIONS: dict[str, Condition] = {"elu": _knows_elu}
+"""As ``ARRAY_CONDITIONS`` of :mod:`portanet.io.onnx.arrays`."""

@@ -4,37 +4,27 @@ from __future__ import annotations
 
 import inspect
 import os
-import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from portanet.checks import whole_number
 from portanet.errors import ExportError, OptionError, PortanetError
 from portanet.functions.inspection import to_host
-from portanet.io.onnx.arrays import ARRAY_CONDITIONS, ARRAYS, FOLLOWS_BATCH
-from portanet.io.onnx.elementwise import ELEMENTWISE
-from portanet.io.onnx.graph import IR_VERSION, OPSET, Graph, Pair
-from portanet.io.onnx.indexing import INDEXING, INDEXING_CONDITIONS, INDEXING_FOLLOWS_BATCH
-from portanet.io.onnx.layers import LAYERS, reason_against
-from portanet.io.onnx.network import NETWORK, NETWORK_CONDITIONS
-from portanet.io.onnx.recording import Operand, Recording, Step, Value
-from portanet.io.onnx.recurrent import RECURRENT
+from portanet.io.atomic import atomic_file
+from portanet.io.onnx.assembling import assembled, checked_names
+from portanet.io.onnx.recording import Recording
+from portanet.io.onnx.rules import RULES
 from portanet.nn.module import Module
+from portanet.nn.parameter import UninitializedParameter
 from portanet.tensor import Tensor, asarray
 from portanet.trees import flatten
 
 __all__ = ["export"]
 
-OPS = {**ELEMENTWISE, **ARRAYS, **INDEXING, **NETWORK}
-WHOLE = {**LAYERS, **RECURRENT}
-CONDITIONS = {**ARRAY_CONDITIONS, **INDEXING_CONDITIONS, **NETWORK_CONDITIONS}
-MAY_DIFFER = FOLLOWS_BATCH | INDEXING_FOLLOWS_BATCH
-OPTIONAL = frozenset(["GRU", "LSTM", "MaxPool", "RNN"])
-"""Nodes that need not have all of their outputs."""
-LARGEST = 2**31 - 1
-"""Bytes in one file: what protobuf can hold."""
+BATCHES = (2, 5)
+"""How many examples the two runs have. One alone would hide what broadcasts; and of two numbers that differ by 1 half,
+rounded down, may be the same, as if it did not follow the batch."""
 
 
 def export(
@@ -48,16 +38,18 @@ def export(
 ) -> None:
     """Write a model as an ONNX file.
 
-    The model runs in evaluation mode on two batches, of two and of three examples, made of those given; what it does to
-    them becomes the graph. Loops and conditions are as they were in these runs. The model is left as it was.
+    The model runs in evaluation mode on two batches, of two and of five examples, made of those given; what it does to
+    them becomes the graph. Loops and conditions are as they were in these runs. The model is left as it was; only lazy
+    layers learn their shapes.
 
     Parameters
     ----------
     model : Module
-        What it returns may be an array, or a nest of tuples, lists and dicts of them.
+        What it returns may be an array, or a nest of tuples, lists and dicts of them; what else is in there is left
+        out.
     example : Tensor, array, or tuple of them
-        What it is called with; a tuple stands for several arguments, each of which may be a nest of arrays. Shapes
-        and data types count, and values only where they must lie in a range, as indices must.
+        What it is called with; a tuple, unless it is a named one, stands for several arguments, each of which may be a
+        nest of arrays. Shapes and data types count, and values only where they must lie in a range, as indices must.
     path : str or path
         Where to, by custom ending in ``.onnx``. An old file stays as it is until the new one is complete.
     batch_axis : int, None, or sequence of them, default 0
@@ -70,7 +62,8 @@ def export(
     ------
     ExportError
         If a layer or a function has no form in ONNX, or if something depends on the batch or on values in a way that
-        a graph cannot express. It names the part and its place in the model.
+        a graph cannot express. It names the part and its place in the model. Or if the arrays exceed the 2 GB that
+        fit into one file.
     OptionError
         If an axis or the number of names does not fit the example.
     ModuleNotFoundError
@@ -99,14 +92,16 @@ def export(
         raise TypeError(
             f"model: expected a Module, got {type(model).__name__}. Put functions into a Module's forward."
         )
-    args = example if isinstance(example, tuple) else (example,)
+    several = isinstance(example, tuple) and not hasattr(example, "_fields")
+    args = example if several else (example,)
     leaves, rebuild = flatten(args)
     if not leaves:
         raise TypeError(
             "example: expected an array or a tuple with arrays in it, which the model is called with."
         )
     axes = _batch_axes(batch_axis, leaves)
-    device = next((parameter.device for parameter in model.parameters()), None)
+    placed = (x.device for x in model.parameters() if not isinstance(x, UninitializedParameter))
+    device = next(placed, None)
     hosts = [to_host(leaf) for leaf in leaves]
     lengths = {leaf.shape[axis] for leaf, axis in zip(hosts, axes, strict=True) if axis is not None}
     if len(lengths) > 1:
@@ -116,14 +111,14 @@ def export(
         )
     if 0 in lengths:
         raise OptionError("example: expected at least one example in the batch, got none.")
-    batches = (2, 3) if lengths else (0, 0)  # a batch of one would hide what broadcasts
+    batches = BATCHES if lengths else (0, 0)
 
     def arguments(batch: int, again: bool) -> Any:
         batches = [_batch_of(x, axis, batch, again) for x, axis in zip(hosts, axes, strict=True)]
         return rebuild([asarray(x, device=None if device is None else str(device)) for x in batches])
 
-    with _evaluating(model):
-        Recording(model, _knows, _knows_layer, reason_against).rehearse(arguments(batches[0], False))
+    with _evaluating(model), _explained(batches):
+        Recording(model, RULES).rehearse(arguments(batches[0], False))
         recordings = [_recorded(model, arguments(batches[0], False))]
         with np.errstate(all="ignore"):  # which the second batch, made up as it is, may not be free of
             try:
@@ -133,8 +128,9 @@ def export(
             except (PortanetError, IndexError):  # integers such as offsets may have to stand in order
                 recordings.append(_recorded(model, arguments(batches[1], False)))
     inputs = _input_names(model, args, len(leaves), input_names)
-    content = _written(onnx, recordings, batches, axes, inputs, output_names)
-    _put(content, Path(path))
+    content = assembled(onnx, recordings, batches, axes, inputs, output_names)
+    with atomic_file(path) as file:
+        file.write(content)
 
 
 def _required() -> Any:
@@ -143,6 +139,7 @@ def _required() -> Any:
         import onnx.checker
         import onnx.helper
         import onnx.numpy_helper
+        import onnx.shape_inference
     except ImportError as error:
         raise ModuleNotFoundError(
             "portanet.io.onnx needs the package onnx, which is not installed. Run: pip install portanet[onnx]"
@@ -154,7 +151,7 @@ def _required() -> Any:
 
 
 def _recorded(model: Module, args: Any) -> Recording:
-    recording = Recording(model, _knows, _knows_layer, reason_against)
+    recording = Recording(model, RULES)
     recording.run(args)
     return recording
 
@@ -171,8 +168,24 @@ def _evaluating(model: Module) -> Iterator[None]:
             module.training = training
 
 
+@contextmanager
+def _explained(batches: tuple[int, int]) -> Iterator[None]:
+    """Say in an error that the model itself raises with what it was called."""
+    try:
+        yield
+    except ExportError:
+        raise
+    except Exception as error:
+        if batches[0]:
+            error.add_note(
+                "portanet.io.onnx.export called the model with batches of {} and {} examples, made of those given. If "
+                "it takes only the example's own length, pass batch_axis=None.".format(*batches)
+            )
+        raise
+
+
 def _batch_axes(batch_axis: Any, leaves: Sequence[Any]) -> list[int | None]:
-    shared = batch_axis is None or isinstance(batch_axis, int)
+    shared = isinstance(batch_axis, str) or not isinstance(batch_axis, Sequence)
     given = [batch_axis] * len(leaves) if shared else list(batch_axis)
     if len(given) != len(leaves):
         raise OptionError(
@@ -197,7 +210,7 @@ def _batch_axes(batch_axis: Any, leaves: Sequence[Any]) -> list[int | None]:
 def _batch_of(host: Any, axis: int | None, batch: int, again: bool) -> Any:
     """As many examples as wanted out of those that are there; another time in reverse, and floats nearer to a half.
 
-    So numbers from 0 to 1, and positive ones, stay what they are.
+    So numbers from 0 to 1, and positive ones, stay what they are; and those in order stay so at the end.
     """
     import numpy as np
 
@@ -206,244 +219,28 @@ def _batch_of(host: Any, axis: int | None, batch: int, again: bool) -> Any:
     if again and host.dtype.kind != "f":
         host = np.flip(host)
     if axis is None:
-        return host
+        return np.array(host)  # not the same array for two inputs, which are told apart by their arrays
     length = host.shape[axis]
-    places = np.arange(batch) % max(length, 1)
+    places = np.minimum(np.arange(batch), length - 1)
     return np.take(host, length - 1 - places if again else places, axis=axis)
 
 
-def _knows(name: str, operands: Sequence[Any], options: Mapping[str, Any]) -> bool:
-    condition = CONDITIONS.get(name)
-    return name in OPS and (condition is None or condition(operands, options))
-
-
-def _knows_layer(module: Module, given: Sequence[Any]) -> bool:
-    known = _found(module)
-    return known is not None and bool(known[0](module, given))
-
-
-def _found(module: Module) -> Any:
-    """The entry of the class whose ``forward`` this is."""
-    for ancestor in type(module).__mro__:
-        if ancestor in WHOLE:
-            return WHOLE[ancestor] if type(module).forward is ancestor.forward else None
-    return None
-
-
-# The graph
-
-
-def _written(
-    onnx: Any,
-    recordings: Sequence[Recording],
-    batches: tuple[int, int],
-    axes: Sequence[int | None],
-    input_names: Sequence[str],
-    output_names: Sequence[str] | None,
-) -> bytes:
-    one, other = recordings
-    graph = Graph((one, other), batches, axes, input_names)
-    outputs = _output_names(one, output_names)
-    wanted = {}
-    for operand, name in zip(one.outputs, outputs, strict=True):
-        if operand.value is not None and operand.value.step >= 0 and operand.value not in wanted:
-            wanted[operand.value] = graph.unique(name)
-    _check_alike(one, other)
-    needed = _needed(one)
-    for place, (step, its) in enumerate(zip(one.steps, other.steps, strict=True)):
-        if place in needed:
-            _write_step(graph, Pair(graph, step, its), place, wanted)
-    return _assembled(onnx, graph, one, other, outputs)
-
-
-def _check_alike(one: Recording, other: Recording) -> None:
-    """Raise unless both runs took the same steps."""
-    for step, its in zip(one.steps, other.steps, strict=False):
-        if (step.name, step.path) != (its.name, its.path):
-            raise _different(step.path)
-    if len(one.steps) != len(other.steps):
-        longer = one.steps if len(one.steps) > len(other.steps) else other.steps
-        raise _different(longer[min(len(one.steps), len(other.steps))].path)
-    if [x.value for x in one.outputs] != [x.value for x in other.outputs]:
-        raise _different("")
-
-
-def _different(path: str) -> ExportError:
-    place = f"{path!r} of the model" if path else "the model's own forward"
-    return ExportError(
-        f"{place} does different things for different inputs or lengths of the batch: a graph holds one way only. "
-        "Take loops over the batch, and conditions on values, out of forward (portanet.where chooses between values), "
-        "or pass batch_axis=None to export for the example's shape only."
-    )
-
-
-def _operands(step: Step) -> Iterator[Operand]:
-    for operand in step.operands:
-        if operand is not None:
-            yield operand
-    for option in step.options.values():
-        for part in option if isinstance(option, tuple) else (option,):
-            if isinstance(part, Operand):
-                yield part
-
-
-def _needed(recording: Recording) -> set[int]:
-    """The steps that the outputs are computed from."""
-    needed: set[int] = set()
-    sought = [operand.value.step for operand in recording.outputs if operand.value is not None]
-    while sought:
-        place = sought.pop()
-        if place >= 0 and place not in needed:
-            needed.add(place)
-            sought += [x.value.step for x in _operands(recording.steps[place]) if x.value is not None]
-    return needed
-
-
-def _write_step(graph: Graph, pair: Pair, place: int, wanted: Mapping[Value, str]) -> None:
-    """Let the function of a step write its nodes, and give what they compute its names."""
-    step = pair.step
-    if step.layer is None and step.name not in MAY_DIFFER and step.options != pair.other.options:
-        raise pair.error(
-            f"its options are {step.options} for one batch and {pair.other.options} for another.",
-            "Make it independent of the batch, or pass batch_axis=None to export for the example's shape only.",
-        )
-    begin = len(graph.nodes)
-    write = OPS[step.name] if step.layer is None else _found(step.layer)[1]
-    found = write(pair)
-    fresh = {name: node for node in graph.nodes[begin:] for name in node.output}
-    for result, name in enumerate(found if isinstance(found, list) else [found]):
-        value = Value(place, result)
-        node = fresh.pop(name, None)
-        if node is not None:
-            label = graph.recordings[0].labels.get(value)
-            better = wanted.get(value) or graph.unique(label or _called(step))
-            _rename(graph.nodes[begin:], name, better)
-            name = better
-        graph.names[value] = name
-
-
-def _called(step: Step) -> str:
-    return f"{step.path}.{step.name}" if step.path else step.name
-
-
-def _rename(nodes: Sequence[Any], old: str, new: str) -> None:
-    for node in nodes:
-        for names in (node.input, node.output):
-            for place, name in enumerate(names):
-                if name == old:
-                    names[place] = new
-
-
-def _assembled(onnx: Any, graph: Graph, one: Recording, other: Recording, outputs: Sequence[str]) -> bytes:
-    helper = onnx.helper
-
-    def described(name: str, operand: Operand, its: Operand) -> Any:
-        shape = [graph.dimension(size) for size in zip(operand.shape, its.shape, strict=True)]
-        return helper.make_tensor_value_info(name, graph.element_type(operand.dtype), shape)
-
-    results = []
-    given = {graph.names[Value(-1, place)] for place in range(len(one.inputs))}
-    named = given | set(graph.initializers) | {name for node in graph.nodes for name in node.output}
-    taken: set[str] = set()
-    for name, operand, its in zip(outputs, one.outputs, other.outputs, strict=True):
-        if operand.value is None:
-            raise ExportError(
-                f"the output {name!r} does not depend on the inputs, so a graph cannot compute it. Leave it out of "
-                "what the model returns, or use functions of portanet on Tensors."
-            )
-        source = graph.names[operand.value]
-        fixed = source in given or source in taken or source in graph.initializers
-        if source != name or fixed:
-            final = graph.unique(name) if name in named or name in taken else name
-            if fixed:
-                graph.nodes.append(helper.make_node("Identity", [source], [final], f"{final}.Identity"))
-            else:
-                _rename(graph.nodes, source, final)
-                graph.names = {value: final if old == source else old for value, old in graph.names.items()}
-            name = final
-        taken.add(name)
-        results.append(described(name, operand, its))
-    nodes, used = _without_dead_ends(graph.nodes, taken)
-    arrays = {name: array for name, array in graph.initializers.items() if name in used}
-    size = sum(array.nbytes for array in arrays.values())
-    if size > LARGEST:
-        raise ExportError(
-            f"the model's arrays take {size:,} bytes, and an ONNX file holds {LARGEST:,} at most."
-        )
-    inputs = [
-        described(graph.names[Value(-1, place)], operand, its)
-        for place, (operand, its) in enumerate(zip(one.inputs, other.inputs, strict=True))
-    ]
-    tensors = [onnx.numpy_helper.from_array(array, name) for name, array in arrays.items()]
-    built = helper.make_model(
-        helper.make_graph(nodes, "model", inputs, results, tensors),
-        producer_name="portanet",
-        ir_version=IR_VERSION,
-        opset_imports=[helper.make_opsetid("", OPSET)],
-    )
-    onnx.checker.check_model(built, full_check=True)
-    content: bytes = built.SerializeToString()
-    return content
-
-
-def _without_dead_ends(nodes: Sequence[Any], outputs: set[str]) -> tuple[list[Any], set[str]]:
-    """The nodes that something is made of, and the names that are used."""
-    used = set(outputs)
-    kept = []
-    for node in reversed(nodes):
-        if not used.intersection(node.output):
-            continue
-        if node.op_type in OPTIONAL:
-            names = [name if name in used else "" for name in node.output]
-            while not names[-1]:
-                names.pop()
-            del node.output[:]
-            node.output.extend(names)
-        used.update(node.input)
-        kept.append(node)
-    return kept[::-1], used
-
-
-# Names, and the file
+# Names
 
 
 def _input_names(model: Module, args: Sequence[Any], count: int, given: Sequence[str] | None) -> list[str]:
     if given is not None:
-        return _checked_names("input_names", given, count)
+        return checked_names("input_names", given, count)
     parameters = list(inspect.signature(model.forward).parameters.values())
     names: list[str] = []
     for place, argument in enumerate(args):
-        own = parameters[min(place, len(parameters) - 1)]
+        own = next(
+            parameter
+            for at, parameter in enumerate(parameters)
+            if at == place or parameter.kind == parameter.VAR_POSITIONAL
+        )
         name = own.name if own.kind != own.VAR_POSITIONAL else f"{own.name}_{place}"
         inside = len(flatten(argument)[0])
         plain = (inside == 1 and isinstance(argument, Tensor)) or hasattr(argument, "shape")
         names += [name] if plain else [f"{name}_{part}" for part in range(inside)]
     return names
-
-
-def _output_names(recording: Recording, given: Sequence[str] | None) -> list[str]:
-    count = len(recording.outputs)
-    if given is not None:
-        return _checked_names("output_names", given, count)
-    return ["output"] if count == 1 else [f"output_{place}" for place in range(count)]
-
-
-def _checked_names(argument: str, names: Sequence[str], count: int) -> list[str]:
-    found = list(names)
-    if isinstance(names, str) or len(found) != count or len(set(found)) != count or not all(found):
-        raise OptionError(f"{argument}: expected {count} different names, got {names!r}.")
-    return found
-
-
-def _put(content: bytes, target: Path) -> None:
-    """Write beside the target and rename, so that the target is at every moment the old file or the new one."""
-    temporary = target.with_name(f".{secrets.token_hex(8)}.part")
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

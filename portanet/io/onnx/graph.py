@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 from portanet.backend import backend_of
@@ -12,7 +13,7 @@ from portanet.errors import ExportError
 from portanet.io.onnx.recording import Operand, Recording, Step, Value, refuse
 from portanet.tensor import unwrap
 
-__all__ = ["Graph", "Pair", "Sizes", "host"]
+__all__ = ["Condition", "Fits", "Graph", "Pair", "Sizes", "UnevenError", "Write", "host"]
 
 OPSET = 21
 """The first with GroupNormalization by channels; ONNX Runtime reads it since 1.18 of 2024."""
@@ -21,6 +22,10 @@ IR_VERSION = 10
 
 Sizes = list[tuple[int, int]]
 """Lengths in both recordings: two equal numbers, or two that differ as the batches do."""
+
+
+class UnevenError(Exception):
+    """A length that does not follow the batch linearly. Whoever knows where it is makes an ExportError of it."""
 
 
 def host(array: Any) -> Any:
@@ -85,7 +90,7 @@ class Graph:
     def constant(self, array: Any, name: str = "constant") -> str:
         """The name of an initialiser; equal ones without a name of their own are one."""
         array = host(array)
-        key = (name, array.dtype.str, array.shape, array.tobytes())
+        key = (name, array.dtype.str, array.shape, sha256(array).digest())
         if key not in self._known:
             self._known[key] = self.unique(name)
             self.initializers[self._known[key]] = array
@@ -135,7 +140,11 @@ class Graph:
         step = self._batches[1] - self._batches[0] or 1
         factor, rest = divmod(size[1] - size[0], step)
         if rest:
-            raise ExportError(f"a length of {size[0]} and one of {size[1]} do not follow the batch linearly.")
+            one, other = self._batches
+            raise UnevenError(
+                f"a length is {size[0]} for {one} examples and {size[1]} for {other}, and a graph can only multiply "
+                "the batch's by a number and add another."
+            )
         return factor, size[0] - factor * self._batches[0]
 
     def sizes(self, sizes: Sizes) -> str:
@@ -231,11 +240,16 @@ class Pair:
         """The shape of a result in both recordings."""
         return list(zip(self.step.shapes[place], self.other.shapes[place], strict=True))
 
-    def name(self, place: int, dtype: str | None = None) -> str:
-        """The name of an operand, in this data type if one is given."""
-        return self.name_of(self.operand(place), self.other.operands[place], dtype)
+    def name(self, place: int, dtype: str | None = None, *, broadcasts: bool = False) -> str:
+        """The name of an operand, in this data type if one is given.
 
-    def name_of(self, operand: Operand, other: Any, dtype: str | None = None) -> str:
+        ``broadcasts`` says that the node does, so that what only repeats along the batch need not be written out.
+        """
+        return self.name_of(self.operand(place), self.other.operands[place], dtype, broadcasts=broadcasts)
+
+    def name_of(
+        self, operand: Operand, other: Any, dtype: str | None = None, *, broadcasts: bool = False
+    ) -> str:
         """The name of an operand or of what stands in an option."""
         if operand.value is not None:
             if other is None or other.value != operand.value:
@@ -258,7 +272,7 @@ class Pair:
         label = self.graph.recordings[0].origins.get(id(operand.array), "constant")
         if array is not None:
             return self.graph.constant(array if dtype is None else array.astype(dtype), label)
-        return self._repeated(operand, other, dtype or operand.dtype)
+        return self._repeated(operand, other, dtype or operand.dtype, broadcasts)
 
     def constant_of(self, operand: Operand, other: Any) -> Any:
         """The host copy of an array that is the same in both recordings; None for one whose shape follows the batch.
@@ -276,6 +290,8 @@ class Pair:
                 "it takes different ways for batches of different lengths.",
                 "Pass batch_axis=None to export for the example's shape only.",
             )
+        if other.array is operand.array:  # as parameters are
+            return one
         two = host(other.array)
         if one.shape != two.shape:
             return None
@@ -294,7 +310,7 @@ class Pair:
             return None
         return self.constant_of(operand, self.other.operands[place])
 
-    def _repeated(self, operand: Operand, other: Operand, dtype: str) -> str:
+    def _repeated(self, operand: Operand, other: Operand, dtype: str, broadcasts: bool) -> str:
         """An array whose shape follows the batch, if it repeats one part of it, or counts from 0 on."""
         import numpy as np
 
@@ -304,6 +320,8 @@ class Pair:
             part = one[tuple(slice(0, None if a == b else 1) for a, b in sizes)]
             if all(np.array_equal(np.broadcast_to(part, x.shape), x) for x in (one, two)):
                 name = self.graph.constant(part.astype(dtype))
+                if broadcasts and self._others_have(sizes):
+                    return name
                 return str(self.node("Expand", [name, self.graph.sizes(sizes)]))
             if one.ndim == 1 and one.dtype.kind == "i" and one.size > 1:
                 start, step = int(one[0]), int(one[1] - one[0])
@@ -316,6 +334,18 @@ class Pair:
             "only.",
         )
 
+    def _others_have(self, sizes: Sizes) -> bool:
+        """Whether of each length that follows the batch there is an operand made of the inputs that has it, too."""
+        shapes = [
+            list(zip(x.shape, y.shape, strict=True))
+            for x, y in zip(self.step.operands, self.other.operands, strict=True)
+            if x is not None and y is not None and x.value is not None and len(x.shape) == len(y.shape)
+        ]
+        return all(
+            size[0] == size[1] or any(len(shape) >= -axis and shape[axis] == size for shape in shapes)
+            for axis, size in enumerate(sizes, start=-len(sizes))
+        )
+
     def _counted(self, start: int, step: int, sizes: Sizes, dtype: str) -> str:
         """As many integers as the batch wants, at equal distances."""
         count = self.node("Squeeze", [self.graph.sizes(sizes)])
@@ -325,3 +355,11 @@ class Pair:
         if start:
             name = self.node("Add", [name, self.graph.number(start, "int64")])
         return self.graph.cast(name, "int64", dtype, self.step.path)
+
+
+Write = Callable[[Pair], Any]
+"""What adds the nodes of a step; it returns the name of the result, or a list of names."""
+Condition = Callable[[Sequence[Any], Mapping[str, Any]], bool]
+"""Of operands and options: whether a function is written, where it is not always."""
+Fits = Callable[[Any, Sequence[Any]], bool]
+"""Of a layer and its arguments: whether it is written as a whole."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from portanet.io.onnx.graph import Pair
+from portanet.io.onnx.graph import Condition, Pair, Write
 from portanet.io.onnx.recording import Operand
 
 __all__ = ["END", "INDEXING", "INDEXING_CONDITIONS", "INDEXING_FOLLOWS_BATCH", "sliced"]
@@ -21,6 +21,8 @@ END = 2**63 - 1
 
 def sliced(pair: Pair, name: str, cuts: Sequence[tuple[int, Bound, Bound, int]]) -> Any:
     """Slices ``(axis, start, stop, step)``, all in one node."""
+    if not cuts:
+        return name
     graph = pair.graph
     axes, starts, stops, steps = zip(*cuts, strict=True)
     ends = [
@@ -28,6 +30,11 @@ def sliced(pair: Pair, name: str, cuts: Sequence[tuple[int, Bound, Bound, int]])
     ]
     given = [name, *ends, graph.numbers(axes)]
     return pair.node("Slice", [*given, graph.numbers(steps)] if set(steps) != {1} else given)
+
+
+def _index_type(dtype: str) -> str:
+    """The type in which ONNX takes indices that came in this one."""
+    return dtype if dtype in ("int32", "int64") else "int64"
 
 
 def _bounds(part: slice, size: tuple[int, int], other: slice) -> tuple[Bound, Bound, int] | None:
@@ -62,19 +69,20 @@ def _knows_key(operands: Sequence[Any], options: Mapping[str, Any]) -> bool:
 def _gathered(pair: Pair, parts: Sequence[Any], others: Sequence[Any]) -> Any:
     """Elements at places that arrays give, one for each of the leading axes."""
     if len(parts) == 1:
-        return pair.node("Gather", [pair.name(0), pair.name_of(parts[0], others[0])], axis=0)
+        places = pair.name_of(parts[0], others[0], _index_type(parts[0].dtype))
+        return pair.node("Gather", [pair.name(0), places], axis=0)
     sizes = pair.sizes_out()[: len(pair.step.shapes[0]) - len(pair.shape(0)) + len(parts)]
-    places = []
-    for part, other in zip(parts, others, strict=True):
+    found = []
+    for part, other, length in zip(parts, others, pair.sizes_in(0), strict=False):
         if isinstance(part, Operand):
-            name = pair.graph.cast(pair.name_of(part, other), part.dtype, "int64", pair.step.path)
+            name = pair.name_of(part, other, "int64")
             fits = list(zip(part.shape, other.shape, strict=True)) == sizes
         else:
-            name, fits = pair.graph.number(_single(part, other, pair.sizes_in(0)[0], pair), "int64"), False
+            name, fits = pair.graph.number(_single(part, other, length, pair), "int64"), False
         if not fits:
             name = pair.node("Expand", [name, pair.graph.sizes(sizes)])
-        places.append(pair.node("Unsqueeze", [name, pair.graph.numbers([-1])]))
-    return pair.node("GatherND", [pair.name(0), pair.node("Concat", places, axis=-1)])
+        found.append(pair.node("Unsqueeze", [name, pair.graph.numbers([-1])]))
+    return pair.node("GatherND", [pair.name(0), pair.node("Concat", found, axis=-1)])
 
 
 def _getitem(pair: Pair) -> Any:
@@ -103,8 +111,7 @@ def _getitem(pair: Pair) -> Any:
             removed.append((axis, _single(int(part), int(other), sizes[axis], pair)))
             axis += 1
     name = pair.name(0)
-    if cuts:
-        name = sliced(pair, name, cuts)
+    name = sliced(pair, name, cuts)
     for axis, where in reversed(removed):
         name = pair.node("Gather", [name, pair.graph.number(where, "int64")], axis=axis)
     return pair.node("Unsqueeze", [name, pair.graph.numbers(added)]) if added else name
@@ -163,8 +170,7 @@ def _setitem(pair: Pair) -> Any:
         axis = cut[last]
         base = pair.name(0)
         outer = [(a, *bounds[a], 1) for a in cut[:last]]
-        if outer:
-            base = sliced(pair, base, outer)
+        base = sliced(pair, base, outer)
         start, stop = bounds[axis]
         pieces = [value]
         if start:
@@ -177,7 +183,7 @@ def _setitem(pair: Pair) -> Any:
 
 def _take(pair: Pair) -> Any:
     axis = pair.step.options.get("axis")
-    return pair.node("Gather", [pair.name(0), pair.name(1)], axis=axis or 0)
+    return pair.node("Gather", [pair.name(0), pair.name(1, _index_type(pair.dtype(1)))], axis=axis or 0)
 
 
 def _take_along_axis(pair: Pair) -> Any:
@@ -188,7 +194,7 @@ def _take_along_axis(pair: Pair) -> Any:
             own if at == axis else full
             for at, (own, full) in enumerate(zip(pair.sizes_in(place), pair.sizes_out(), strict=True))
         ]
-        name = pair.name(place)
+        name = pair.name(place, None if place == 0 else _index_type(pair.dtype(place)))
         if wanted != pair.sizes_in(place):
             name = pair.node("Expand", [name, pair.graph.sizes(wanted)])
         names.append(name)
@@ -203,7 +209,7 @@ def _unpool(pair: Pair) -> Any:
     return pair.node("ScatterElements", [nothing, pair.name(1), pair.name(0)], axis=axis)
 
 
-INDEXING: dict[str, Callable[[Pair], Any]] = {
+INDEXING: dict[str, Write] = {
     "getitem": _getitem,
     "setitem": _setitem,
     "take": _take,
@@ -211,7 +217,7 @@ INDEXING: dict[str, Callable[[Pair], Any]] = {
     "unpool": _unpool,
 }
 
-INDEXING_CONDITIONS: dict[str, Callable[[Sequence[Any], Mapping[str, Any]], bool]] = {
+INDEXING_CONDITIONS: dict[str, Condition] = {
     "getitem": _knows_key,
     "setitem": _knows_setting,
 }

@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from portanet import nn
-from portanet.io.onnx.graph import Pair
-from portanet.io.onnx.network import pooled
+from portanet.io.onnx.graph import Fits, Pair, Write
+from portanet.io.onnx.network import output_padding
+from portanet.io.onnx.pooling import has_batch, shape_of
 from portanet.nn.functional.spatial import each_axis
 from portanet.nn.module import Module
-from portanet.tensor import unwrap
 
-__all__ = ["LAYERS", "REFUSED", "reason_against"]
-
-Write = Callable[[Pair], Any]
-Fits = Callable[[Any, Sequence[Any]], bool]
-
-
-def _shape(x: Any) -> tuple[int, ...]:
-    return tuple(unwrap(x).shape)
+__all__ = ["LAYERS"]
 
 
 def _always(layer: Any, given: Sequence[Any]) -> bool:
     return True
-
-
-def _batched(layer: Any, given: Sequence[Any]) -> bool:
-    """Whether the input has the axis of the batch."""
-    return bool(len(_shape(given[0])) == layer.dims + 2)
 
 
 # Normalisation
@@ -55,7 +43,7 @@ def _batch_norm(pair: Pair) -> Any:
 
 
 def _fits_instance_norm(layer: Any, given: Sequence[Any]) -> bool:
-    return len(_shape(given[0])) == max(layer.ndims) and (
+    return len(shape_of(given[0])) == max(layer.ndims) and (
         layer.running_mean is None or _has_statistics(layer, given)
     )
 
@@ -68,18 +56,21 @@ def _instance_norm(pair: Pair) -> Any:
 
 
 def _fits_group_norm(layer: Any, given: Sequence[Any]) -> bool:
-    return len(_shape(given[0])) > 2
+    return len(shape_of(given[0])) > 2
 
 
 def _group_norm(pair: Pair) -> Any:
     names = [pair.name(0), _filled(pair, "weight", 1.0), _filled(pair, "bias", 0.0)]
     layer = pair.layer
-    return pair.node("GroupNormalization", names, num_groups=layer.num_groups, epsilon=layer.eps)
+    within = pair.graph.element_type("float64") if pair.step.dtypes[0] == "float64" else None  # not float32
+    return pair.node(
+        "GroupNormalization", names, num_groups=layer.num_groups, epsilon=layer.eps, stash_type=within
+    )
 
 
 def _fits_local_response(layer: Any, given: Sequence[Any]) -> bool:
     """ONNX looks further forward than back where the size is even, portanet and PyTorch the other way round."""
-    return layer.size % 2 == 1 and len(_shape(given[0])) == 4
+    return layer.size % 2 == 1 and len(shape_of(given[0])) == 4
 
 
 def _local_response(pair: Pair) -> Any:
@@ -94,17 +85,12 @@ def _local_response(pair: Pair) -> Any:
     )
 
 
-# Convolution and pooling
+# Convolution
 
 
 def _conv_transpose(pair: Pair) -> Any:
     layer = pair.layer
     lengths, out = pair.shape(0)[2:], pair.step.shapes[0][2:]
-    reach = [d * (k - 1) + 1 for k, d in zip(layer.kernel_size, layer.dilation, strict=True)]
-    extra = [
-        o - ((n - 1) * s - 2 * p + r)
-        for o, n, s, p, r in zip(out, lengths, layer.stride, layer.padding, reach, strict=True)
-    ]
     names = [pair.name(0), pair.parameter("weight")]
     return pair.node(
         "ConvTranspose",
@@ -112,120 +98,19 @@ def _conv_transpose(pair: Pair) -> Any:
         kernel_shape=list(layer.kernel_size),
         strides=list(layer.stride),
         pads=list(layer.padding) * 2,
-        output_padding=extra,
+        output_padding=output_padding(
+            lengths, out, layer.kernel_size, layer.stride, layer.dilation, layer.padding
+        ),
         dilations=list(layer.dilation),
         group=layer.groups,
     )
-
-
-def _window(pair: Pair) -> tuple[Any, Any, Any]:
-    layer = pair.layer
-    dims = layer.dims
-    kernel = each_axis("kernel", "kernel_size", layer.kernel_size, dims, low=1)
-    stride = kernel if layer.stride is None else each_axis("kernel", "stride", layer.stride, dims, low=1)
-    return kernel, stride, each_axis("kernel", "dilation", getattr(layer, "dilation", 1), dims, low=1)
-
-
-def _padding(pair: Pair, window: tuple[Any, Any, Any]) -> list[tuple[int, int]]:
-    """What is put around each axis so that there are as many windows as portanet took."""
-    low = each_axis("padding", "padding", getattr(pair.layer, "padding", 0), pair.layer.dims, low=0)
-    pairs = []
-    for p, length, out, k, s, d in zip(low, pair.shape(0)[2:], pair.step.shapes[0][2:], *window, strict=True):
-        pairs.append((p, (out - 1) * s + d * (k - 1) + 1 - length - p))
-    return pairs
-
-
-def _max_pool(pair: Pair) -> Any:
-    import numpy as np
-
-    window = _window(pair)
-    padding = _padding(pair, window)
-    if not pair.layer.return_indices:
-        return pooled(pair, "MaxPool", -float("inf"), window, padding)
-    if any(max(ends) >= k for ends, k in zip(padding, window[0], strict=True)):
-        raise pair.error(
-            "its last windows reach so far over the end that ONNX has no indices for them.",
-            "Pass ceil_mode=False.",
-        )
-    found, places = pooled(pair, "MaxPool", -float("inf"), window, padding, 2)
-    inside = int(np.prod(pair.shape(0)[2:]))  # ONNX counts through all examples and channels
-    return [found, pair.node("Mod", [places, pair.graph.number(inside, "int64")])]
-
-
-def _fits_average(layer: Any, given: Sequence[Any]) -> bool:
-    return _batched(layer, given) and layer.divisor_override is None and not layer.ceil_mode
-
-
-def _average_pool(pair: Pair) -> Any:
-    window = _window(pair)
-    padding = each_axis("padding", "padding", pair.layer.padding, pair.layer.dims, low=0)
-    counted = int(pair.layer.count_include_pad)
-    around = [(p, p) for p in padding]
-    return pooled(pair, "AveragePool", 0.0, window, around, count_include_pad=counted)
-
-
-def _fits_power(layer: Any, given: Sequence[Any]) -> bool:
-    """ONNX takes powers of absolute values."""
-    norm = float(layer.norm_type)
-    return _batched(layer, given) and not layer.ceil_mode and norm > 0 and norm % 2 == 0
-
-
-def _power_pool(pair: Pair) -> Any:
-    padding = [(0, 0)] * pair.layer.dims
-    return pooled(pair, "LpPool", 0.0, _window(pair), padding, p=int(pair.layer.norm_type))
-
-
-def _spans(length: int, out: int) -> list[tuple[int, int]]:
-    return [(i * length // out, -(-(i + 1) * length // out)) for i in range(out)]
-
-
-def _fits_adaptive_average(layer: Any, given: Sequence[Any]) -> bool:
-    if not _batched(layer, given):
-        return False
-    lengths = _shape(given[0])[2:]
-    size = layer.output_size
-    wanted = size if isinstance(size, (tuple, list)) else (size,) * len(lengths)
-    return all(out is None or length % out == 0 for length, out in zip(lengths, wanted, strict=True))
-
-
-def _adaptive(pair: Pair, whole: str, windows: str, fill: float) -> Any:
-    lengths, out = pair.shape(0)[2:], pair.step.shapes[0][2:]
-    if set(out) == {1}:
-        return pair.node(whole, [pair.name(0)])
-    kernel = [length // size for length, size in zip(lengths, out, strict=True)]
-    ones = [1] * len(kernel)
-    return pooled(pair, windows, fill, (kernel, kernel, ones), [(0, 0)] * len(kernel))
-
-
-def _adaptive_average(pair: Pair) -> Any:
-    return _adaptive(pair, "GlobalAveragePool", "AveragePool", 0.0)
-
-
-def _fits_adaptive_max(layer: Any, given: Sequence[Any]) -> bool:
-    return _batched(layer, given) and not layer.return_indices
-
-
-def _adaptive_max(pair: Pair) -> Any:
-    lengths, out = pair.shape(0)[2:], pair.step.shapes[0][2:]
-    if all(length % size == 0 for length, size in zip(lengths, out, strict=True)):
-        return _adaptive(pair, "GlobalMaxPool", "MaxPool", -float("inf"))
-    name = pair.name(0)
-    for axis, (length, size) in enumerate(zip(lengths, out, strict=True), start=2):
-        place = pair.graph.numbers([axis])
-        parts = []
-        for start, stop in _spans(length, size):
-            ends = [pair.graph.numbers([start]), pair.graph.numbers([stop])]
-            part = pair.node("Slice", [name, *ends, place])
-            parts.append(pair.node("ReduceMax", [part, place], keepdims=1))
-        name = pair.node("Concat", parts, axis=axis)
-    return name
 
 
 # Shapes and pictures
 
 
 def _fits_flatten(layer: Any, given: Sequence[Any]) -> bool:
-    ndim = len(_shape(given[0]))
+    ndim = len(shape_of(given[0]))
     return ndim > 1 and layer.start_dim % ndim == 1 and layer.end_dim % ndim == ndim - 1
 
 
@@ -234,7 +119,7 @@ def _flatten(pair: Pair) -> Any:
 
 
 def _fits_pixels(layer: Any, given: Sequence[Any]) -> bool:
-    return len(_shape(given[0])) == 4
+    return len(shape_of(given[0])) == 4
 
 
 def _pixel_shuffle(pair: Pair) -> Any:
@@ -242,7 +127,7 @@ def _pixel_shuffle(pair: Pair) -> Any:
 
 
 def _fits_fold(layer: Any, given: Sequence[Any]) -> bool:
-    return len(_shape(given[0])) == 3
+    return len(shape_of(given[0])) == 3
 
 
 def _fold(pair: Pair) -> Any:
@@ -272,7 +157,7 @@ RESIZES = {
 
 def _fits_resize(layer: Any, given: Sequence[Any]) -> bool:
     """Whether coordinates follow from the lengths, and no rounding of them decides which element is the nearest."""
-    lengths = _shape(given[0])[2:]
+    lengths = shape_of(given[0])[2:]
     if layer.mode not in RESIZES or not lengths:
         return False
     if layer.size is not None:
@@ -308,26 +193,7 @@ def _resize(pair: Pair) -> Any:
     )
 
 
-# Tables, activations
-
-
-def _fits_embedding(layer: Any, given: Sequence[Any]) -> bool:
-    return layer.max_norm is None
-
-
-def _embedding(pair: Pair) -> Any:
-    return pair.node("Gather", [pair.parameter("weight"), pair.name(0)], axis=0)
-
-
-def _fits_bag(layer: Any, given: Sequence[Any]) -> bool:
-    alone = all(one is None for one in given[1:])
-    return layer.max_norm is None and layer.padding_idx is None and alone and len(_shape(given[0])) == 2
-
-
-def _bag(pair: Pair) -> Any:
-    rows = pair.node("Gather", [pair.parameter("weight"), pair.name(0)], axis=0)
-    kind = {"sum": "ReduceSum", "mean": "ReduceMean", "max": "ReduceMax"}[pair.layer.mode]
-    return pair.node(kind, [rows, pair.graph.numbers([1])], keepdims=0)
+# Activations, losses
 
 
 def _fits_softplus(layer: Any, given: Sequence[Any]) -> bool:
@@ -339,64 +205,38 @@ def _softplus(pair: Pair) -> Any:
     return pair.node("Softplus", [pair.name(0)])
 
 
-def _each(classes: str, fits: Fits, write: Write) -> dict[type[Module], tuple[Fits, Write]]:
-    return {getattr(nn, name): (fits, write) for name in classes.split()}
+def _fits_negative_log_likelihood(layer: Any, given: Sequence[Any]) -> bool:
+    return len(shape_of(given[0])) > 1
+
+
+def _negative_log_likelihood(pair: Pair) -> Any:
+    target = pair.name(1, pair.dtype(1) if pair.dtype(1) in ("int32", "int64") else "int64")
+    names = [pair.name(0), target] + ([] if pair.layer.weight is None else [pair.parameter("weight")])
+    return pair.node(
+        "NegativeLogLikelihoodLoss",
+        names,
+        ignore_index=pair.layer.ignore_index,
+        reduction=pair.layer.reduction,
+    )
 
 
 def _over_axes(name: str, fits: Fits, write: Write) -> dict[type[Module], tuple[Fits, Write]]:
-    return _each(" ".join(f"{name}{dims}d" for dims in (1, 2, 3)), fits, write)
+    return {getattr(nn, f"{name}{dims}d"): (fits, write) for dims in (1, 2, 3)}
 
 
 LAYERS: dict[type[Module], tuple[Fits, Write]] = {
-    **_over_axes("AdaptiveAvgPool", _fits_adaptive_average, _adaptive_average),
-    **_over_axes("AdaptiveMaxPool", _fits_adaptive_max, _adaptive_max),
-    **_over_axes("AvgPool", _fits_average, _average_pool),
     **_over_axes("BatchNorm", _has_statistics, _batch_norm),
-    **_over_axes("ConvTranspose", _batched, _conv_transpose),
+    **_over_axes("ConvTranspose", has_batch, _conv_transpose),
     **_over_axes("InstanceNorm", _fits_instance_norm, _instance_norm),
-    **_over_axes("LPPool", _fits_power, _power_pool),
-    **_over_axes("MaxPool", _batched, _max_pool),
-    **_each("Embedding", _fits_embedding, _embedding),
-    **_each("EmbeddingBag", _fits_bag, _bag),
-    **_each("Flatten", _fits_flatten, _flatten),
-    **_each("Fold", _fits_fold, _fold),
-    **_each("GroupNorm", _fits_group_norm, _group_norm),
-    **_each("LocalResponseNorm", _fits_local_response, _local_response),
-    **_each("PixelShuffle", _fits_pixels, _pixel_shuffle),
-    **_each("Softplus", _fits_softplus, _softplus),
-    **_each("Upsample UpsamplingNearest2d UpsamplingBilinear2d", _fits_resize, _resize),
+    nn.Flatten: (_fits_flatten, _flatten),
+    nn.Fold: (_fits_fold, _fold),
+    nn.GroupNorm: (_fits_group_norm, _group_norm),
+    nn.LocalResponseNorm: (_fits_local_response, _local_response),
+    nn.NLLLoss: (_fits_negative_log_likelihood, _negative_log_likelihood),
+    nn.PixelShuffle: (_fits_pixels, _pixel_shuffle),
+    nn.Softplus: (_fits_softplus, _softplus),
+    nn.Upsample: (_fits_resize, _resize),
+    nn.UpsamplingBilinear2d: (_fits_resize, _resize),
+    nn.UpsamplingNearest2d: (_fits_resize, _resize),
 }
 """For each class whether a layer with these arguments is one node or a few of them, and how it is written."""
-
-_LOSSES = (
-    "AdaptiveLogSoftmaxWithLoss BCELoss BCEWithLogitsLoss CTCLoss CosineEmbeddingLoss CrossEntropyLoss GaussianNLLLoss "
-    "HingeEmbeddingLoss HuberLoss KLDivLoss L1Loss LinearCrossEntropyLoss MSELoss MarginRankingLoss "
-    "MultiLabelMarginLoss MultiLabelSoftMarginLoss MultiMarginLoss NLLLoss PoissonNLLLoss SmoothL1Loss SoftMarginLoss "
-    "TripletMarginLoss TripletMarginWithDistanceLoss"
-)
-
-REFUSED: dict[type[Module], str] = {
-    **{getattr(nn, name): "it is a loss, and a loss is for training." for name in _LOSSES.split()},
-    **{
-        getattr(nn, name): "its windows are drawn at random, in evaluation mode, too."
-        for name in ("FractionalMaxPool2d", "FractionalMaxPool3d")
-    },
-}
-"""Layers that are not exported, and why."""
-
-
-_ADAPTIVE_MAX = (nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d)
-
-
-def reason_against(layer: Module, given: Sequence[Any]) -> str | None:
-    """Why a layer, called with these arguments, is not exported; None if it may be."""
-    for cls in type(layer).__mro__:
-        if cls in REFUSED and type(layer).forward is cls.forward:
-            return REFUSED[cls]
-    if isinstance(layer, nn.Embedding | nn.EmbeddingBag) and layer.max_norm is not None:
-        return "max_norm changes the weights as it goes, which a graph cannot."
-    if isinstance(layer, nn.EmbeddingBag) and not _fits_bag(layer, given):
-        return "it takes bags of one length, shape (bags, n), without offsets, per_sample_weights and padding_idx."
-    if isinstance(layer, _ADAPTIVE_MAX) and getattr(layer, "return_indices", False):
-        return "return_indices=True asks for places that ONNX has not."
-    return None

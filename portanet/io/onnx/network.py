@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from math import prod
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from portanet.io.onnx.graph import Pair
+from portanet.io.onnx.graph import Condition, Pair, Write
+from portanet.io.onnx.pooling import ends
 
-__all__ = ["NETWORK", "NETWORK_CONDITIONS", "pooled"]
-
-Write = Callable[[Pair], Any]
-Pairs = Sequence[tuple[int, int]]
-
-
-def _ends(pairs: Pairs) -> list[int]:
-    """Widths before and after each axis, as ONNX has them: all the first ones, then all the second ones."""
-    return [low for low, _ in pairs] + [high for _, high in pairs]
+__all__ = ["NETWORK", "NETWORK_CONDITIONS", "output_padding"]
 
 
 def _linear(pair: Pair) -> Any:
@@ -42,6 +34,16 @@ def _softmax(kind: str) -> Write:
     return write
 
 
+def _cross_entropy(pair: Pair) -> Any:
+    options = pair.step.options
+    return pair.node(
+        "SoftmaxCrossEntropyLoss",
+        [pair.name(place) for place in range(3) if pair.given(place)],
+        ignore_index=options["ignore_index"],
+        reduction=options["reduction"],
+    )
+
+
 def _convolution(pair: Pair) -> Any:
     options = pair.step.options
     names = [pair.name(place) for place in range(3) if pair.given(place)]
@@ -50,17 +52,28 @@ def _convolution(pair: Pair) -> Any:
         names,
         kernel_shape=list(pair.shape(1)[2:]),
         strides=list(options["stride"]),
-        pads=_ends(options["padding"]),
+        pads=ends(options["padding"]),
         dilations=list(options["dilation"]),
         group=options["groups"],
     )
 
 
-def _extra(lengths: Sequence[int], kernel: Sequence[int], options: Mapping[str, Any]) -> list[int]:
+def output_padding(
+    lengths: Sequence[int],
+    out: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    dilation: Sequence[int],
+    padding: Sequence[int],
+) -> list[int]:
     """How much longer than they must be the results of a transposed convolution are."""
+    every = zip(lengths, out, kernel, stride, dilation, padding, strict=True)
+    return [length - ((n - 1) * s - 2 * p + d * (k - 1) + 1) for n, length, k, s, d, p in every]
+
+
+def _extra(lengths: Sequence[int], kernel: Sequence[int], options: Mapping[str, Any]) -> list[int]:
     low = [before for before, _ in options["padding"]]
-    every = zip(options["lengths"], lengths, kernel, options["stride"], options["dilation"], low, strict=True)
-    return [out - ((n - 1) * s - 2 * p + d * (k - 1) + 1) for out, n, k, s, d, p in every]
+    return output_padding(lengths, options["lengths"], kernel, options["stride"], options["dilation"], low)
 
 
 def _convolution_input(pair: Pair) -> Any:
@@ -76,72 +89,6 @@ def _convolution_input(pair: Pair) -> Any:
         dilations=list(options["dilation"]),
         group=options["groups"],
     )
-
-
-def pooled(
-    pair: Pair,
-    kind: str,
-    fill: float,
-    window: tuple[Sequence[int], Sequence[int], Sequence[int]],
-    padding: Pairs,
-    outputs: int = 1,
-    **attributes: Any,
-) -> Any:
-    """A pooling over windows, given by kernel, stride and dilation.
-
-    Padding that its node does not take is put around the input before.
-    """
-    kernel, stride, dilation = window
-    # Less than nothing at the end only says that the last windows do not reach it, which ONNX finds by itself.
-    padding = [(low, max(high, 0)) for low, high in padding]
-    name = pair.name(0)
-    if any(max(ends) >= k for ends, k in zip(padding, kernel, strict=True)):
-        around = [(0, 0), (0, 0), *padding]
-        value = pair.graph.number(fill, pair.step.dtypes[0])
-        name = pair.node("Pad", [name, pair.graph.numbers(_ends(around)), value], mode="constant")
-        padding = [(0, 0)] * len(kernel)
-    if kind == "MaxPool":
-        _keep_zeros(pair, name)
-    return pair.node(
-        kind,
-        [name],
-        outputs,
-        kernel_shape=list(kernel),
-        strides=list(stride),
-        pads=_ends(padding),
-        dilations=list(dilation) if any(d != 1 for d in dilation) else None,
-        **attributes,
-    )
-
-
-def _keep_zeros(pair: Pair, name: str) -> None:
-    """Pad with the smallest number above 0 instead of 0 what a MaxPool takes.
-
-    The optimizer of ONNX Runtime (1.31) makes of a Pad of zeros and a MaxPool one MaxPool, for which the padding has no
-    value, so that it loses against negative numbers.
-    """
-    import numpy as np
-
-    node = next((node for node in pair.graph.nodes if name in node.output), None)
-    if node is not None and node.op_type == "Pad" and len(node.input) == 2:
-        dtype = pair.step.dtypes[0]
-        node.input.append(pair.graph.number(float(np.finfo(dtype).tiny), dtype))
-
-
-def _window(options: Mapping[str, Any]) -> tuple[Any, Any, Any]:
-    return options["kernel"], options["stride"], options["dilation"]
-
-
-def _max_pool(pair: Pair) -> Any:
-    options = pair.step.options
-    return pooled(pair, "MaxPool", -float("inf"), _window(options), options["padding"])
-
-
-def _sum_pool(pair: Pair) -> Any:
-    options = pair.step.options
-    mean = pooled(pair, "AveragePool", 0.0, _window(options), options["padding"], count_include_pad=1)
-    count = pair.graph.number(prod(options["kernel"]), pair.step.dtypes[0])
-    return pair.node("Mul", [mean, count])
 
 
 def _normalize(pair: Pair) -> Any:
@@ -177,7 +124,7 @@ def _normalize_with_statistics(pair: Pair) -> list[Any]:
 def _pad(pair: Pair) -> Any:
     options = pair.step.options
     mode = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
-    names = [pair.name(0), pair.graph.numbers(_ends(options["widths"]))]
+    names = [pair.name(0), pair.graph.numbers(ends(options["widths"]))]
     if options["mode"] == "constant" and options["value"]:
         names.append(pair.graph.number(options["value"], pair.step.dtypes[0]))
     return pair.node("Pad", names, mode=mode[options["mode"]])
@@ -195,9 +142,14 @@ def _attention(pair: Pair) -> Any:
     if pair.given(3):
         scores = pair.node("Add", [scores, pair.name(3, dtype)])
     if options["is_causal"]:
-        queries, keys = pair.shape(0)[-2], pair.shape(1)[-2]
-        hidden = np.triu(np.full((queries, keys), -np.inf, dtype=dtype), 1)
-        scores = pair.node("Add", [scores, pair.graph.constant(hidden, "causal_mask")])
+        sizes = [pair.sizes_in(place)[-2] for place in (0, 1)]
+        if all(one == other for one, other in sizes):
+            hidden = np.triu(np.full([one for one, _ in sizes], -np.inf, dtype=dtype), 1)
+            mask = pair.graph.constant(hidden, "causal_mask")
+        else:
+            hidden = pair.node("Expand", [pair.graph.number(-np.inf, dtype), pair.graph.sizes(sizes)])
+            mask = pair.node("Trilu", [hidden, pair.graph.number(1, "int64")], upper=1)
+        scores = pair.node("Add", [scores, mask])
     return pair.node("MatMul", [pair.node("Softmax", [scores], axis=-1), pair.name(2, dtype)])
 
 
@@ -205,20 +157,19 @@ NETWORK: dict[str, Write] = {
     "attention": _attention,
     "convolution": _convolution,
     "convolution_input": _convolution_input,
+    "cross_entropy": _cross_entropy,
     "linear": _linear,
     "log_softmax": _softmax("LogSoftmax"),
-    "max_pool": _max_pool,
     "normalize": _normalize,
     "normalize_with_statistics": _normalize_with_statistics,
     "pad": _pad,
     "softmax": _softmax("Softmax"),
-    "sum_pool": _sum_pool,
 }
 
 
 def _pads(operands: Sequence[Any], options: Mapping[str, Any]) -> bool:
     """Whether nothing is cut off, for which ONNX has no form within a convolution."""
-    return all(min(ends) >= 0 for ends in options["padding"])
+    return all(min(both) >= 0 for both in options["padding"])
 
 
 def _extends(operands: Sequence[Any], options: Mapping[str, Any]) -> bool:
@@ -231,5 +182,14 @@ def _extends(operands: Sequence[Any], options: Mapping[str, Any]) -> bool:
     )
 
 
-NETWORK_CONDITIONS = {"convolution": _pads, "convolution_input": _extends}
+def _has_hard_labels(operands: Sequence[Any], options: Mapping[str, Any]) -> bool:
+    """Whether there is an axis of the batch, and targets are not smoothed."""
+    return bool(options["axis"] == 1 and not options["label_smoothing"])
+
+
+NETWORK_CONDITIONS: dict[str, Condition] = {
+    "convolution": _pads,
+    "convolution_input": _extends,
+    "cross_entropy": _has_hard_labels,
+}
 """As ``ARRAY_CONDITIONS`` of :mod:`portanet.io.onnx.arrays`."""

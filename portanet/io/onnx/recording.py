@@ -8,18 +8,21 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 from portanet.anomaly import observe
 from portanet.backend import backend_of
 from portanet.errors import ExportError
 from portanet.graph import no_grad
+from portanet.nn.functional.normalization import rebind
 from portanet.nn.module import Module
+from portanet.nn.parameter import UninitializedParameter
 from portanet.protocols import Array, Op
 from portanet.tensor import Tensor, unwrap, wrap
 from portanet.trees import flatten
 
-__all__ = ["Operand", "Recording", "Step", "Value", "refuse"]
+__all__ = ["Operand", "Recording", "Rules", "Step", "Value", "refuse"]
 
 
 class Value(NamedTuple):
@@ -56,9 +59,19 @@ class Step:
     dtypes: list[str] = field(default_factory=list)
 
 
-Knows = Callable[[str, Sequence[Any], Mapping[str, Any]], bool]
-KnowsLayer = Callable[[Module, Sequence[Any]], bool]
-Refused = Callable[[Module, Sequence[Any]], str | None]
+class Rules(NamedTuple):
+    """What can be written, as a recording asks for it."""
+
+    knows: Callable[[str, Sequence[Any], Mapping[str, Any]], bool]
+    """``knows(op name, operands, options)``: whether such a step can be written. Any other op is run again on Tensors
+    with portanet as its namespace, so that the standard's functions it is made of are recorded in its place."""
+    knows_layer: Callable[[Module, Sequence[Any]], bool]
+    """``knows_layer(module, arguments)``: whether the whole layer is to be one step."""
+    rewritten: Callable[[Module], Callable[..., Any] | None]
+    """``rewritten(module)``: what to call in place of its ``forward``, with the module in front, or None."""
+    reason_against: Callable[[Module, Sequence[Any]], str | None]
+    """``reason_against(module, arguments)``: why a layer is not to be recorded, or None."""
+
 
 DTYPES = frozenset(
     [
@@ -86,16 +99,11 @@ class Recording:
     ----------
     model : Module
         It runs as it is: set evaluation mode before.
-    knows : callable
-        ``knows(op name, operands, options)``: whether such a step can be written. Any other op is run again on Tensors
-        with portanet as its namespace, so that the standard's functions it is made of are recorded in its place.
-    knows_layer : callable
-        ``knows_layer(module, arguments)``: whether the whole layer is to be one step.
-    refused : callable
-        ``refused(module, arguments)``: why a layer is not to be recorded, or None.
+    rules : Rules
+        What can be written, and how to do without what cannot.
     """
 
-    def __init__(self, model: Module, knows: Knows, knows_layer: KnowsLayer, refused: Refused) -> None:
+    def __init__(self, model: Module, rules: Rules) -> None:
         self.steps: list[Step] = []
         self.inputs: list[Operand] = []
         self.outputs: list[Operand] = []
@@ -105,7 +113,7 @@ class Recording:
         """Names for arrays that do not depend on the inputs, by their identity."""
         self.shared: set[int] = set()
         """The identities of arrays that several modules hold."""
-        self._model, self._knows, self._knows_layer, self._refused = model, knows, knows_layer, refused
+        self._model, self._rules = model, rules
         self._values: dict[int, Value] = {}
         self._kept: list[Any] = []  # so that no identity is given twice
         self._paths: list[str] = [""]
@@ -140,40 +148,56 @@ class Recording:
 
     @contextmanager
     def _intercepted(self) -> Iterator[None]:
-        """Put a function in place of the ``forward`` of each module that says when it begins and ends."""
+        """Put a function in place of the ``forward`` of each module that says when it begins and ends.
+
+        At the end the modules have their Tensors of before, with the values of before, whatever was done to them.
+        """
         before = []
         try:
             for path, module in self._model.named_modules():
                 attributes = vars(module)
-                before.append((attributes, attributes.get("forward")))
+                held = [
+                    (name, tensor, unwrap(tensor))
+                    for name, tensor in attributes.items()
+                    if isinstance(tensor, Tensor) and not isinstance(tensor, UninitializedParameter)
+                ]
+                before.append((attributes, attributes.get("forward"), held))
                 attributes["forward"] = self._announcing(path, module, module.forward)
             yield
         finally:
-            for attributes, forward in before:
+            for attributes, forward, held in before:
                 if forward is None:
                     del attributes["forward"]
                 else:
                     attributes["forward"] = forward
+                for name, tensor, array in held:
+                    attributes[name] = tensor
+                    if unwrap(tensor) is not array:
+                        rebind(tensor, array)
 
     def _announcing(self, path: str, module: Module, forward: Callable[..., Any]) -> Callable[..., Any]:
         def announced(*args: Any, **options: Any) -> Any:
             if self._silent:
                 return forward(*args, **options)
-            given = [*args, *options.values()]
+            given = list(args)
             if options:
-                given = list(inspect.signature(forward).bind(*args, **options).arguments.values())
-            why = self._refused(module, given)
+                bound = inspect.signature(forward).bind(*args, **options)
+                bound.apply_defaults()
+                given = list(bound.arguments.values())
+            why = self._rules.reason_against(module, given)
             if why is not None:
                 raise refuse(path, type(module).__name__, why, "Export the part of the model without it.")
             self._paths.append(path)
             begin = len(self.steps)
             try:
                 leaves = flatten(given)[0]
-                whole = any(map(self._is_known, leaves)) and self._knows_layer(module, given)
-                if whole:
+                known = any(map(self._is_known, leaves))
+                instead = self._rules.rewritten(module) if known else None
+                if known and self._rules.knows_layer(module, given):
                     output = self._as_one_step(module, leaves, lambda: forward(*args, **options))
                 else:
-                    output = forward(*args, **options)
+                    run = forward if instead is None else partial(instead, module)
+                    output = run(*args, **options)
             finally:
                 self._paths.pop()
             if path:
@@ -212,7 +236,7 @@ class Recording:
         arrays = [x for x in (*operands, *flatten(options)[0]) if backend_of(x) is not None]
         if not any(map(self._is_known, arrays)):
             self._derive(op, arrays, results)
-        elif self._knows(op.__name__, operands, options):
+        elif self._rules.knows(op.__name__, operands, options):
             refer = self._refer
             step = Step(op.__name__, self._paths[-1], None, [refer(x) for x in operands], {})
             leaves, rebuild = flatten(dict(options))

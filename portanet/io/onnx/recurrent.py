@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from portanet import nn
-from portanet.io.onnx.graph import Pair, host
+from portanet.io.onnx.graph import Fits, Pair, Write, host
 from portanet.nn.module import Module
 from portanet.tensor import unwrap
-from portanet.trees import flatten
 
 __all__ = ["RECURRENT"]
 
@@ -67,11 +66,11 @@ def _run(pair: Pair, kind: str, x: str, weights: list[str], states: list[str], r
 
 
 def _fits(layer: Any, given: Sequence[Any]) -> bool:
-    """Whether there is no projection, which ONNX has not, and no packed sequence."""
-    return not layer.proj_size and len(flatten(given[0])[0]) == 1 and not isinstance(given[0], tuple)
+    """Whether there is no projection, which ONNX has not."""
+    return not layer.proj_size
 
 
-def _layer(kind: str) -> Callable[[Pair], Any]:
+def _layer(kind: str) -> Write:
     def write(pair: Pair) -> Any:
         layer, graph = pair.layer, pair.graph
         batched = len(pair.shape(0)) == 3
@@ -117,7 +116,7 @@ def _always(layer: Any, given: Sequence[Any]) -> bool:
     return True
 
 
-def _cell(kind: str) -> Callable[[Pair], Any]:
+def _cell(kind: str) -> Write:
     """A single step is a sequence of one."""
 
     def write(pair: Pair) -> Any:
@@ -130,7 +129,7 @@ def _cell(kind: str) -> Callable[[Pair], Any]:
     return write
 
 
-RECURRENT: dict[type[Module], tuple[Callable[..., bool], Callable[[Pair], Any]]] = {
+RECURRENT: dict[type[Module], tuple[Fits, Write]] = {
     **{getattr(nn, kind): (_fits, _layer(kind)) for kind in ORDERS},
     **{getattr(nn, f"{kind}Cell"): (_always, _cell(kind)) for kind in ORDERS},
 }

@@ -16,7 +16,13 @@ from portanet.protocols import Array, Namespace
 from portanet.random import Generator, uniform
 from portanet.tensor import Tensor, unwrap, wrap
 
-__all__ = ["check_ratios", "fractional_max_pool2d", "fractional_max_pool3d"]
+__all__ = [
+    "check_ratios",
+    "fractional_max_pool2d",
+    "fractional_max_pool3d",
+    "fractional_places",
+    "fractional_shape",
+]
 
 Ints = int | tuple[int, ...]
 Numbers = tuple[int, ...]
@@ -51,7 +57,7 @@ def _starts(xp: Namespace, samples: Array, length: int, kernel: int, out: int) -
     return xp.concat([xp.astype(ahead - xp.trunc(samples * step), xp.int64), end], axis=-1)
 
 
-def _places(xp: Namespace, x: Array, samples: Array, kernel: Numbers, out: Numbers) -> Array:
+def fractional_places(xp: Namespace, x: Array, samples: Array, kernel: Numbers, out: Numbers) -> Array:
     """Where each window's largest value stands among the elements of a channel; int64, shape (N, C, prod(out))."""
     lengths = tuple(x.shape[2:])
     dims = len(lengths)
@@ -74,9 +80,10 @@ def _places(xp: Namespace, x: Array, samples: Array, kernel: Numbers, out: Numbe
     return xp.take_along_axis(inside, first, axis=-1)[..., 0]
 
 
-def _output_size(
+def fractional_shape(
     name: str, output_size: Any, output_ratio: Any, lengths: Numbers, kernel: Numbers
 ) -> Numbers:
+    """How many windows there are along each axis."""
     dims = len(lengths)
     if output_size is None and output_ratio is None:
         raise OptionError(f"{name}: expected output_size or output_ratio, got neither.")
@@ -130,13 +137,13 @@ def _of_dims(dims: int) -> Callable[..., Any]:
     ) -> Any:
         check_input(name, input, dims)
         kernel = each_axis(name, "kernel_size", kernel_size, dims, low=1)
-        out = _output_size(name, output_size, output_ratio, tuple(input.shape[-dims:]), kernel)
+        out = fractional_shape(name, output_size, output_ratio, tuple(input.shape[-dims:]), kernel)
 
         def pooled(x: Array) -> Any:
             array = unwrap(x)
             xp = require_backend_of(array, "input").namespace
             samples = _samples(name, array, _random_samples, dims, generator)
-            found = _places(xp, array, samples, kernel, out)
+            found = fractional_places(xp, array, samples, kernel, out)
             places = wrap(found) if isinstance(x, Tensor) else found
             planes = tuple(array.shape[:2])
             r = take_along_axis(reshape(x, (*planes, -1)), places, axis=-1)

@@ -24,6 +24,9 @@ __all__ = [
     "adaptive_max_pool1d",
     "adaptive_max_pool2d",
     "adaptive_max_pool3d",
+    "adaptive_places",
+    "adaptive_shape",
+    "adaptive_spans",
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
@@ -204,12 +207,13 @@ def _lp(dims: int, input: Array, norm_type: float, kernel_size: Any, stride: Any
 # Windows of different sizes
 
 
-def _spans(length: int, out: int) -> list[tuple[int, int]]:
+def adaptive_spans(length: int, out: int) -> list[tuple[int, int]]:
     """Where the windows of an adaptive pooling begin and end."""
     return [(i * length // out, -(-(i + 1) * length // out)) for i in range(out)]
 
 
-def _out_shape(name: str, output_size: Any, lengths: Numbers) -> Numbers:
+def adaptive_shape(name: str, output_size: Any, lengths: Numbers) -> Numbers:
+    """How many windows an adaptive pooling has along each axis."""
     dims = len(lengths)
     given = output_size if isinstance(output_size, (tuple, list)) else (output_size,) * dims
     if len(given) != dims:
@@ -222,7 +226,7 @@ def _adaptive_avg(dims: int, input: Array, output_size: Any) -> Any:
     name = f"adaptive_avg_pool{dims}d"
     check_input(name, input, dims)
     lengths = tuple(input.shape[-dims:])
-    out = _out_shape(name, output_size, lengths)
+    out = adaptive_shape(name, output_size, lengths)
     array = unwrap(input)
     xp = require_backend_of(array, "input").namespace
     r: Any = input
@@ -233,7 +237,7 @@ def _adaptive_avg(dims: int, input: Array, output_size: Any) -> Any:
         elif size != length:
             rows = [
                 [1 / (end - start) if start <= i < end else 0.0 for i in range(length)]
-                for start, end in _spans(length, size)
+                for start, end in adaptive_spans(length, size)
             ]
             weights = _wrapped_like(input, xp.asarray(rows, dtype=array.dtype, device=array.device))
             r = moveaxis(moveaxis(r, place, -1) @ weights.mT, -1, place)
@@ -244,12 +248,12 @@ def _adaptive_max(dims: int, input: Array, output_size: Any, return_indices: boo
     name = f"adaptive_max_pool{dims}d"
     check_input(name, input, dims)
     lengths = tuple(input.shape[-dims:])
-    out = _out_shape(name, output_size, lengths)
+    out = adaptive_shape(name, output_size, lengths)
 
     def pooled(x: Array) -> Any:
         array = unwrap(x)
         xp = require_backend_of(array, "input").namespace
-        places = _wrapped_like(x, _adaptive_places(xp, array, lengths, out))
+        places = _wrapped_like(x, adaptive_places(xp, array, lengths, out))
         shape = tuple(x.shape[:2])
         r = take_along_axis(reshape(x, (*shape, -1)), reshape(places, (*shape, -1)), axis=-1)
         r = reshape(r, (*shape, *out))
@@ -258,10 +262,10 @@ def _adaptive_max(dims: int, input: Array, output_size: Any, return_indices: boo
     return batched(pooled, input, dims)
 
 
-def _adaptive_places(xp: Namespace, x: Array, lengths: Numbers, out: Numbers) -> Array:
+def adaptive_places(xp: Namespace, x: Array, lengths: Numbers, out: Numbers) -> Array:
     """Where each window's largest value stands among the elements of a channel; int64, shape (N, C, *out)."""
     found = []
-    for spans in product(*(_spans(length, size) for length, size in zip(lengths, out, strict=True))):
+    for spans in product(*(adaptive_spans(length, size) for length, size in zip(lengths, out, strict=True))):
         part = x[(slice(None), slice(None), *(slice(*span) for span in spans))]
         first = xp.argmax(xp.reshape(part, (*x.shape[:2], -1)), axis=-1)
         total: Any = 0
