@@ -198,7 +198,9 @@ def cross_entropy(
     losses = xp.sum(share * cost, axis=axis)
     r = losses if reduction == "none" else xp.sum(losses)
     if reduction == "mean":
-        r = r / total
+        nothing = total == 0  # every target is ignored: the mean is NaN, its gradient 0, without a warning
+        total = xp.where(nothing, xp.ones_like(total), total)
+        r = xp.where(nothing, xp.full_like(total, float("nan")), r / total)
 
     def scale(g: Array) -> Array:
         return (

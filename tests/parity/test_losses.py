@@ -152,3 +152,20 @@ def test_the_gradient_of_class_weights(rng: Any) -> None:
         found.sum().backward()
         expected.sum().backward()
         assert_near(mine.grad, its.grad)
+
+
+@pytest.mark.parametrize("options", [{}, {"weight": [1.0, 2.0, 3.0]}, {"label_smoothing": 0.1}], ids=str)
+@pytest.mark.parametrize("shape", [(2, 3), (2, 3, 4)])
+def test_where_every_target_is_ignored_the_mean_is_none_and_nothing_is_learnt(
+    shape: tuple[int, ...], options: dict[str, Any], backend: str, rng: Any
+) -> None:
+    values = rng.normal(size=shape).astype(np.float32)
+    target = np.full((shape[0], *shape[2:]), -100)
+    mine, its = pn.Tensor(values, requires_grad=True), torch.tensor(values, requires_grad=True)
+    for library, x, asarray in ((pn, mine, pn.asarray), (torch, its, torch.tensor)):
+        arguments = {k: asarray(v) if k == "weight" else v for k, v in options.items()}
+        loss = library.nn.functional.cross_entropy(x, asarray(target), **arguments)
+        assert np.isnan(loss.item())
+        loss.backward()
+    np.testing.assert_array_equal(mine.grad.numpy(), its.grad.numpy())
+    np.testing.assert_array_equal(mine.grad.numpy(), np.zeros(shape))
