@@ -1,4 +1,4 @@
-"""Train on a table: a CSV file, read with Python's own csv module, and a network with scikit-learn's manners.
+"""Train on a table: a CSV file, and a network with scikit-learn's manners.
 
     python examples/tabular.py
     python examples/tabular.py --data measurements.csv --target quality
@@ -29,8 +29,9 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
+import portanet as pn
 from portanet import metrics, plot
-from portanet.errors import DataError
+from portanet.data import CSVDataset
 from portanet.sklearn import NetClassifier
 
 CHOICES = [(16,), (64,), (32, 16)]
@@ -58,29 +59,9 @@ def write_table(path: Path) -> None:
 
 def read_table(path: Path, target: str | None) -> Table:
     """Read a CSV file with a header; all columns but the target, by default the last one, hold numbers."""
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            lines = csv.reader(file)
-            header = next(lines, [])
-            rows = [(lines.line_num, row) for row in lines if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} cannot be read: {error}") from error
-    if len(header) < 2 or not rows:
-        raise DataError(f"{path}: expected a header with at least two columns and rows below it")
-    if target is not None and target not in header:
-        raise DataError(f"{path}: there is no column {target!r}; there are {', '.join(header)}")
-    place = header.index(target) if target else len(header) - 1
-    measurements, classes = [], []
-    for line, row in rows:
-        if len(row) != len(header):
-            raise DataError(f"{path}, line {line}: expected {len(header)} fields, got {len(row)}")
-        classes.append(row.pop(place))
-        try:
-            measurements.append([float(field) for field in row])
-        except ValueError as error:
-            raise DataError(f"{path}, line {line}: {error}") from error
-    names = [name for k, name in enumerate(header) if k != place]
-    return Table(np.array(measurements), np.array(classes), names)
+    data = CSVDataset(path, target=-1 if target is None else target, classes=True, dtype=pn.float64)
+    measurements, numbers = data.arrays
+    return Table(measurements, np.array(data.classes)[numbers], data.feature_names)
 
 
 def choose(table: Table, seed: int, epochs: int) -> Pipeline:
@@ -160,7 +141,10 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         if options.data is None:
             options.data = options.output / "tumours.csv"
             write_table(options.data)
-        options.table = read_table(options.data, options.target)
+        try:
+            options.table = read_table(options.data, options.target)
+        except OSError as error:
+            parser.error(str(error))
 
     options = read_options(
         arguments,

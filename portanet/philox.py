@@ -1,8 +1,8 @@
 """Random bits from a counter: Philox4x32-10, computed on the host.
 
 A word depends only on (seed, stream, position), so initial weights and shuffles are the same on every
-backend, and any part of a stream can be made without what comes before it. This is one of the two places in
-portanet that name NumPy: the bits are host integers that every backend is then handed.
+backend, and any part of a stream can be made without what comes before it. NumPy is named here because the bits
+are host integers, which every backend is then handed.
 
 Reference: Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 """

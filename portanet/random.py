@@ -51,7 +51,7 @@ class Generator:
 
     def manual_seed(self, seed: int) -> Generator:
         """Start again from ``seed``."""
-        seed = _checked_seed(seed)
+        seed = checked_seed(seed)
         with self._lock:
             self._seed, self._draws = seed, 0
         return self
@@ -76,7 +76,7 @@ class Generator:
             If it is something else; nothing is changed then.
         """
         try:
-            seed, draws = _checked_seed(state["seed"]), whole_number("draws", state["draws"], low=0)
+            seed, draws = checked_seed(state["seed"]), whole_number("draws", state["draws"], low=0)
         except (KeyError, TypeError, OptionError) as error:
             raise OptionError(f"state: expected what get_state() gives, got {state!r}.") from error
         with self._lock:
@@ -88,11 +88,19 @@ class Generator:
         return twin
 
 
-def _checked_seed(seed: Any) -> int:
+def checked_seed(seed: Any) -> int:
+    """A seed as an ``int``, if it is one."""
     number = whole_number("seed", seed, low=0)
     if number >= 2**64:
         raise OptionError(f"seed: expected a whole number from 0 to 2**64 - 1, got {seed!r}.")
     return number
+
+
+def checked_generator(generator: Any) -> Generator | None:
+    """A generator or None, if it is either."""
+    if generator is not None and not isinstance(generator, Generator):
+        raise TypeError(f"generator: expected a portanet.random.Generator, got {type(generator).__name__}.")
+    return generator
 
 
 class StreamSource(Protocol):

@@ -131,6 +131,12 @@ def test_an_index_out_of_range_is_an_index_error(backend: str) -> None:
         with pytest.raises(IndexError):
             dataset[3]
         assert [sample[0].item() for sample in dataset] == [0, 1, 2]
+        for wrong in (3, -4):
+            with pytest.raises(IndexError):
+                dataset.batch(np.array([0, wrong]))
+            with pytest.raises(IndexError):
+                list(DataLoader(dataset, 2, sampler=[0, wrong]))
+        assert dataset.batch(np.array([-1, -3]))[0].tolist() == [2, 0]
 
 
 # The order
@@ -308,7 +314,19 @@ def test_a_dataset_may_give_whole_batches() -> None:
     assert sorted(itertools.chain(*shuffled)) == list(range(5))
 
 
+def test_an_attribute_may_be_called_batch() -> None:
+    class Sized(Squares):
+        batch = 16
+
+    assert numbers(DataLoader(Sized(3), batch_size=2)) == [[0, 1], [2]]
+
+
 # What is refused
+
+
+def test_a_batch_without_samples_is_refused() -> None:
+    with pytest.raises(DataError, match="collate: expected at least one sample in a batch, got none"):
+        list(DataLoader(Squares(3), batch_sampler=[[0], []]))
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import gzip
 import io
 import os
+import pickle
 import struct
 import sys
 import warnings
@@ -27,6 +29,7 @@ from portanet.data import (
 )
 from portanet.errors import DataError, DTypeError, OptionError
 from portanet.random import Generator
+from tests.worker_datasets import Scaled
 
 
 def write(path: Path, text: str, encoding: str = "utf-8") -> Path:
@@ -53,7 +56,7 @@ def test_csv_columns_and_classes(backend: str, tmp_path: Path) -> None:
     assert features.device.backend == backend
     np.testing.assert_array_equal(features.numpy(), np.array([[5.1, 3.5], [4.9, 3.0], [4.7, 3.2]], "float32"))
     assert targets.tolist() == [1, 0, 1]
-    assert CSVDataset(str(path), target=2, classes=["rose", "oak", "lily"]).batch(slice(0, 3))[
+    assert CSVDataset(str(path), target=2, classes=iter(["rose", "oak", "lily"])).batch(slice(0, 3))[
         1
     ].tolist() == [0, 2, 0]
     (alone,) = CSVDataset(path, columns=["width"]).batch(slice(0, 3))
@@ -87,6 +90,13 @@ def test_csv_forms_of_text(tmp_path: Path) -> None:
     gaps = CSVDataset(write(path, "x,z\n,1\nNaN,2\n3, \n"), missing=-1.0)
     assert gaps.batch(slice(0, 3))[0].tolist() == [[-1, 1], [-1, 2], [3, -1]]
     assert np.isnan(CSVDataset(path, missing=float("nan"))[0][0].tolist()[0])
+    odd = CSVDataset(write(path, f"x,y\n0,+-5\n0,{'9' * 5000}\n0,10\n0,9\n"), target="y", classes=True)
+    assert odd.classes == ["9", "10", "+-5", "9" * 5000]  # what is too long for a number is text
+    assert CSVDataset(path, columns=np.array([0]), target=np.int64(1), classes=odd.classes).feature_names == [
+        "x"
+    ]
+    signs = CSVDataset(write(path, "x,y\n0,1\n0,0\n"), target="y", target_dtype=pn.bool)
+    assert signs.batch(slice(0, 2))[1].tolist() == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -140,7 +150,33 @@ def test_csv_forms_of_text(tmp_path: Path) -> None:
         ("a\n1\n", {"target": "a"}, r"expected at least one column of features, got none"),
         ('a\n"1\n', {}, r"is not a row of a CSV file"),
         ("a\n" + "1" * 140000 + "\n", {}, r"line 2: is not a row of a CSV file \(field larger"),
-        ("a\n\udcff\n", {}, r"is not text in utf-8-sig.* at byte 2"),
+        ("a\n\udcff\n", {}, r"line 2: is not text in utf-8-sig"),
+        ("a\n" + "1\n" * 9000 + "\udcff\n", {}, r"line 9002: is not text in utf-8-sig"),
+        ("a,b\n1,2\n", {"encoding": "utf-16"}, r"is not text in utf-16 .*Pass encoding="),
+        ("a,b\n1,1_0\n", {}, r"line 2, column 'b': expected a number, got '1_0'"),
+        (
+            "a,b\n1,1_0\n",
+            {"target": "b"},
+            r"line 2, column 'b': expected a label that is a number, got '1_0'",
+        ),
+        ("a,b\n1,2\n1,1e300\n", {}, r"line 3, column 'b': expected a number that float32 holds, got 1e\+300"),
+        ("a,b\n1,1e300\n", {"target": "b"}, r"line 2, column 'b': expected a number that float32 holds"),
+        ("a,b\n1,inf\n", {"missing": float("inf")}, r"line 2, column 'b': expected a finite number, got inf"),
+        (
+            "a,b\n1,2\n",
+            {"target": "b", "target_dtype": pn.bool},
+            r"column 'b': .*whole number.* bool holds, got 2",
+        ),
+        (
+            f"a,b\n1,{2**53 + 1}\n",
+            {"target": "b", "target_dtype": pn.int64},
+            r"column 'b': expected a whole number below 2\*\*53 that int64 holds",
+        ),
+        (
+            f"a,b\n1,{2**63}\n",
+            {"target": "b", "target_dtype": pn.int64},
+            r"column 'b': expected a whole number below 2\*\*53 that int64 holds",
+        ),
     ],
 )
 def test_csv_faults_are_told_with_file_and_line(
@@ -157,11 +193,33 @@ def test_csv_faults_are_told_with_file_and_line(
     ("options", "message"),
     [
         ({"columns": "kind"}, "columns: expected a list of columns, got the text 'kind'"),
-        ({"columns": [1.5]}, "columns, target: expected names or numbers of columns, got 1.5"),
+        ({"columns": [1.5]}, r"columns: expected names or numbers of columns, got \[1\.5\]"),
+        ({"target": True}, r"target: expected names or numbers of columns, got \[True\]"),
         ({"classes": True}, "classes: they belong to a target"),
         ({"classes": ["a", "a"], "target": 0}, "classes: expected True or a list of distinct names"),
-        ({"delimiter": ", "}, "delimiter: expected one character, got ', '"),
-        ({"dtype": pn.int64}, "dtype: expected a floating-point type for features, got int64"),
+        ({"classes": [], "target": 0}, r"classes: expected True or a list of distinct names, got \[\]"),
+        (
+            {"classes": [0, 1], "target": 0},
+            r"classes: expected True or a list of distinct names, got \[0, 1\]",
+        ),
+        ({"classes": None, "target": 0}, "classes: expected True or a list of distinct names, got None"),
+        ({"delimiter": ", "}, "delimiter: expected one character, no quote and no end of line, got ', '"),
+        ({"delimiter": '"'}, "delimiter: expected one character, no quote"),
+        ({"delimiter": "\n"}, "delimiter: expected one character, no quote"),
+        ({"encoding": "utf-99"}, "encoding: expected the name of an encoding, got 'utf-99'"),
+        ({"missing": "mean"}, "missing: expected a number, got 'mean'"),
+        (
+            {"dtype": pn.int64},
+            "dtype: expected portanet.float16, float32 or float64 for features, got portanet.int64",
+        ),
+        (
+            {"dtype": "float64"},
+            "dtype: expected portanet.float16, float32 or float64 for features, got 'float64'",
+        ),
+        (
+            {"target": 0, "target_dtype": pn.complex64},
+            "target_dtype: expected a type of real numbers, integers or bool",
+        ),
     ],
 )
 def test_csv_options_that_make_no_sense(tmp_path: Path, options: Any, message: str) -> None:
@@ -194,6 +252,16 @@ def test_npz_faults(tmp_path: Path) -> None:
         NPZDataset(path, ["x", "y"])
     with pytest.raises(DataError, match=r"data\.npz: array 'text' holds <U1, not numbers"):
         NPZDataset(path)
+    with pytest.raises(
+        OptionError, match=r"names: expected a list of names, got the text 'x'\. Pass \['x'\]"
+    ):
+        NPZDataset(path, "x")
+    if np.dtype("longdouble").itemsize > 8:
+        np.savez(path, x=np.zeros(3, "longdouble"))
+        with pytest.raises(
+            DataError, match=r"data\.npz: array 'x' holds \w+, not numbers of a type that portanet"
+        ):
+            NPZDataset(path)
     np.savez(path, x=np.array([{}, None], dtype=object))
     with pytest.raises(DataError, match=r"data\.npz: array 'x' cannot be read \(it holds Python objects"):
         NPZDataset(path)
@@ -227,6 +295,17 @@ def test_mapped_rows(backend: str, tmp_path: Path, rng: Any) -> None:
         np.testing.assert_array_equal(batch[1].numpy(), y[order[8 * number : 8 * number + 8]])
     with pytest.raises(IndexError):
         data[30]
+
+
+def test_a_mapped_dataset_of_ones_own_reaches_processes(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.arange(6.0))
+    data = Scaled(tmp_path / "x.npy")
+    data.scale = 10.0
+    for twin in (data, copy.copy(data), pickle.loads(pickle.dumps(data))):
+        assert type(twin) is Scaled
+        assert twin.batch(np.array([5, 1])).tolist() == [50, 10]
+    loader = DataLoader(data, 3, num_workers=1, workers="processes")
+    assert [batch.tolist() for batch in loader] == [[0, 10, 20], [30, 40, 50]]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="sizes are told by /proc")
@@ -392,6 +471,31 @@ def test_image_folder(backend: str, tmp_path: Path, rng: Any) -> None:
     assert [batch[1].tolist() for batch in DataLoader(data, num_workers=2)] == [[0], [0], [1]]
 
 
+def test_pictures_of_16_bits_keep_their_greys(tmp_path: Path) -> None:
+    greys = np.array([[0, 256, 40000, 65535]], "uint16")
+    for name in ("1.png", "2.tiff"):
+        picture(tmp_path / "a" / name, greys)
+    (tmp_path / "a" / "3.pgm").write_bytes(b"P5 4 1 65535\n" + greys.astype(">u2").tobytes())
+    for mode, channels in (("L", 1), ("RGB", 3)):
+        for pixels, _ in (ImageFolder(tmp_path, mode=mode)[number] for number in (0, 1, 2)):
+            np.testing.assert_array_equal(pixels, np.stack([(greys >> 8) / np.float32(255)] * channels))
+    for name, numbers in (("1.tiff", greys.astype("int32")), ("2.tiff", greys.astype("float32"))):
+        picture(tmp_path / "b" / name, numbers)
+        with pytest.raises(DataError, match=rf"b/{name}: .*32 bits a pixel, of no known range"):
+            ImageFolder(tmp_path)[int(name[0]) + 2]
+
+
+def test_what_begins_with_a_dot_is_passed_over(tmp_path: Path) -> None:
+    pixels = np.zeros((2, 2, 3), "uint8")
+    picture(tmp_path / "cat" / "1.png", pixels)
+    picture(tmp_path / ".thumbnails" / "1.png", pixels)
+    (tmp_path / "cat" / "._1.png").write_bytes(b"what another system knows of the file")
+    (tmp_path / "cat" / "folder.png").mkdir()
+    data = ImageFolder(tmp_path)
+    assert data.classes == ["cat"]
+    assert [path.name for path, _ in data.samples] == ["1.png"]
+
+
 def test_a_damaged_picture_is_named(tmp_path: Path, rng: Any) -> None:
     picture(tmp_path / "a" / "1.png", rng.integers(0, 256, (40, 60, 3)).astype("uint8"))
     content = (tmp_path / "a" / "1.png").read_bytes()
@@ -428,6 +532,9 @@ def test_image_folder_faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         ImageFolder(tmp_path, mode="CMYK")
     with pytest.raises(OptionError, match=r"size\[1\]: expected a whole number of at least 1, got 0"):
         ImageFolder(tmp_path, size=(2, 0))
+    for size in (224, (1, 2, 3), "large"):
+        with pytest.raises(OptionError, match="size: expected a height and a width, got"):
+            ImageFolder(tmp_path, size=size)  # type: ignore[arg-type]
     monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(ImportError, match=r"pip install 'portanet\[images\]'"):
         ImageFolder(tmp_path)

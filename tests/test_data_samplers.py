@@ -98,14 +98,25 @@ def test_weights_without_replacement(rng: Any) -> None:
             likely = 4000 * share[first] * weights[second] / (weights.sum() - weights[first])
             assert abs(seconds[first, second] - likely) <= 6 * np.sqrt(likely)
     assert 1 not in list(WeightedRandomSampler([1, 0, 1], 2, replacement=False))
+    for _ in range(5):  # a weight so small that its inverse is infinite comes last, and before those of zero
+        assert list(WeightedRandomSampler([0, 1, 1e-320], 2, replacement=False)) == [1, 2]
 
 
-@pytest.mark.parametrize("as_text", [False, True])
-def test_each_batch_holds_its_share_of_each_class(rng: Any, as_text: bool) -> None:
+def test_weights_are_the_samplers_own() -> None:
+    weights = np.array([0.0, 1.0])
+    sampler = WeightedRandomSampler(weights, 4)
+    weights[:] = np.nan
+    assert list(sampler) == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("form", ["numbers", "text", "objects"])
+def test_each_batch_holds_its_share_of_each_class(rng: Any, form: str) -> None:
     for _ in range(20):
         classes, count = int(rng.integers(1, 7)), int(rng.integers(10, 300))
         labels = rng.choice(classes, count, p=rng.dirichlet(np.ones(classes)))
-        given = [f"class {label}" for label in labels] if as_text else labels
+        given: Any = labels if form == "numbers" else [f"class {label}" for label in labels]
+        if form == "objects":  # as pandas holds text
+            given = np.array(given, dtype=object)
         sampler = StratifiedSampler(given, generator=Generator(int(rng.integers(2**32))))
         order = list(sampler)
         assert sorted(order) == list(range(count))
@@ -166,7 +177,22 @@ def test_batches_of_any_sampler(drop_last: bool, rng: Any) -> None:
         def order(self) -> Any:
             return range(6, -1, -1)
 
-    for sampler in (SequentialSampler(range(7)), Own(), Backwards(), [2, 7, 1, 8, 2, 8, 1]):
+    class Listed(Backwards):
+        def order(self) -> Any:
+            return [2, 7, 1, 8, 2, 8, 1]
+
+    class AsTensor(Backwards):
+        def order(self) -> Any:
+            return pn.asarray([3, 1, 4, 1, 5, 9, 2])
+
+    for sampler in (
+        SequentialSampler(range(7)),
+        Own(),
+        Backwards(),
+        Listed(),
+        AsTensor(),
+        [2, 7, 1, 8, 2, 8, 1],
+    ):
         for size in (1, 2, 3, 7, 8):
             numbers = list(sampler)
             expected = [numbers[start : start + size] for start in range(0, 7, size)]
@@ -183,14 +209,31 @@ def test_batches_of_any_sampler(drop_last: bool, rng: Any) -> None:
             assert len(loader) == len(expected)
 
 
+def test_a_batch_sampler_of_ones_own_decides() -> None:
+    class Twice(BatchSampler):
+        def __iter__(self) -> Any:
+            return (batch * 2 for batch in super().__iter__())
+
+    loader = DataLoader(TensorDataset(np.arange(3)), batch_sampler=Twice(SequentialSampler(range(3)), 2))
+    assert [batch.tolist() for (batch,) in loader] == [[0, 1, 0, 1], [2, 2]]
+
+
+def test_a_sampler_of_another_dataset_is_noticed(backend: str) -> None:
+    """Samples in order are sliced, and a slice past the end would give an empty batch."""
+    for data in (TensorDataset(np.arange(3)), TensorDataset(pn.arange(3)), [0, 1, 2]):
+        for sampler in (SequentialSampler(range(5)), RandomSampler(range(5))):
+            with pytest.raises(IndexError):
+                list(DataLoader(data, 2, sampler=sampler))
+
+
 def test_batches_given_one_by_one(backend: str) -> None:
-    batches: list[Any] = [[2, 0], [1], [0, 1, 2]]
-    given = [(2, 0), [1], np.array([0, 1, 2])]
+    batches: list[Any] = [[2, 0], [1], [0, 1, 2], [1, 2], [2, 1]]
+    given = [(2, 0), [1], np.array([0, 1, 2]), range(1, 3), pn.asarray([2, 1])]
     for data in (TensorDataset(np.arange(3.0)), [0.0, 1.0, 2.0]):
         loader = DataLoader(data, batch_sampler=given)
         came = [batch[0] if isinstance(batch, tuple) else batch for batch in loader]
         assert [batch.tolist() for batch in came] == batches
-        assert len(loader) == 3
+        assert len(loader) == 5
 
 
 @pytest.mark.parametrize(
@@ -200,6 +243,15 @@ def test_batches_given_one_by_one(backend: str) -> None:
         (lambda: RandomSampler([1], num_samples=0), "num_samples: expected a whole number of at least 1"),
         (lambda: SubsetRandomSampler([0.5]), "indices: expected whole numbers in one row"),
         (lambda: SubsetRandomSampler([[1], [2]]), r"indices: .* shape \(2, 1\)"),
+        (lambda: SubsetRandomSampler([[1], [2, 3]]), "indices: expected values in one row, got list"),  # type: ignore[list-item]
+        (lambda: SubsetRandomSampler(5), "indices: expected values in one row, got int"),  # type: ignore[arg-type]
+        (
+            lambda: SubsetRandomSampler([2**63]),
+            "indices: expected numbers of samples, got 9223372036854775808",
+        ),
+        (lambda: WeightedRandomSampler(["a", "b"], 1), "weights: expected one number for each sample"),
+        (lambda: WeightedRandomSampler([1j], 1), "weights: expected one number .* type complex128"),
+        (lambda: WeightedRandomSampler([np.inf, 2], 1), r"weights\[0\]: expected a finite number .* got inf"),
         (lambda: WeightedRandomSampler([1, -2], 1), r"weights\[1\]: expected a finite number .* got -2"),
         (lambda: WeightedRandomSampler([np.nan, 2], 1), r"weights\[0\]: expected a finite number"),
         (lambda: WeightedRandomSampler([0.0, 0.0], 1), "weights: expected one above zero at least"),
@@ -207,14 +259,18 @@ def test_batches_given_one_by_one(backend: str) -> None:
         (lambda: WeightedRandomSampler([1, 0, 1], 3, False), "num_samples: 3 cannot be drawn .* 2 weights"),
         (lambda: StratifiedSampler([0.5, 1]), "labels: expected one class for each sample"),
         (lambda: StratifiedSampler([]), "labels: expected one class for each sample"),
+        (lambda: StratifiedSampler(["a", None]), "labels: expected one class for each sample"),
+        (lambda: DistributedSampler([1], 1, 0, seed=None), "seed: expected a whole number"),  # type: ignore[arg-type]
         (lambda: DistributedSampler([1, 2], 2, 2), "rank: expected less than num_replicas=2, got 2"),
         (lambda: DistributedSampler([1], 2, 0, drop_last=True), "data_source: 1 samples leave none"),
         (lambda: DistributedSampler([1], 1, 0).set_epoch(-1), "epoch: expected a whole number"),
         (lambda: BatchSampler([1], 0), "batch_size: expected a whole number of at least 1"),
+        (lambda: BatchSampler(iter([1]), 1), "sampler: .* got list_iterator, which is used up after one"),
+        (lambda: BatchSampler(3, 1), "sampler: expected something to iterate over, got int"),  # type: ignore[arg-type]
     ],
 )
 def test_samplers_that_make_no_sense(make: Any, message: str) -> None:
-    with pytest.raises((DataError, OptionError), match=message):
+    with pytest.raises((DataError, OptionError, TypeError), match=message):
         make()
 
 

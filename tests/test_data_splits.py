@@ -10,6 +10,7 @@ import pytest
 
 import portanet as pn
 from portanet.data import ConcatDataset, DataLoader, Dataset, Subset, TensorDataset, random_split
+from portanet.data.dataset import rows_of
 from portanet.errors import DataError, OptionError
 from portanet.random import Generator
 
@@ -60,6 +61,38 @@ def test_datasets_one_after_the_other(backend: str, rng: Any) -> None:
     shuffled = list(DataLoader(both, 4, True, generator=Generator(3)))
     plain = list(DataLoader(Items(samples), 4, True, generator=Generator(3)))
     assert [batch["pair"].name for batch in shuffled] == [batch["pair"].name for batch in plain]
+
+
+def test_batches_of_whole_arrays_are_joined(backend: str) -> None:
+    """Arrays stay those of their library, Tensors Tensors, whether a batch is of one dataset or of two."""
+
+    class Whole(Items):
+        def __len__(self) -> int:
+            return 2
+
+        def batch(self, indices: Any) -> Any:
+            return rows_of(self.samples, indices)  # type: ignore[arg-type]
+
+    for convert in (np.asarray, pn.asarray, lambda numbers: pn.asarray(numbers)._data):
+        parts = [convert([0.0, 1.0]), convert([2.0, 3.0])]
+        both = ConcatDataset([Whole(part) for part in parts])
+        batches = list(DataLoader(both, 3))
+        assert [pn.asarray(batch).tolist() for batch in batches] == [[0, 1, 2], [3]]
+        assert {type(batch) for batch in batches} == {type(parts[0])}
+        assert tuple(both.batch(slice(2, 2)).shape) == (0,)
+
+
+def test_the_cost_of_a_batch_does_not_grow_with_the_datasets() -> None:
+    class Long(Dataset):
+        def __len__(self) -> int:
+            return 10**12
+
+        def __getitem__(self, index: int) -> int:
+            return index
+
+    both = ConcatDataset([Long(), Long()])
+    assert both.batch(np.array([10**12 + 5, 7])).tolist() == [5, 7]
+    assert both.batch(slice(10**12 - 1, 10**12 + 1)).tolist() == [10**12 - 1, 0]
 
 
 def test_arrays_are_sliced_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,12 +163,22 @@ def test_random_split(count: int, lengths: Any, sizes: list[int]) -> None:
     assert [part.indices.tolist() for part in again] == members
 
 
+def test_fractions_that_add_up_to_a_little_more_than_one() -> None:
+    parts = random_split(range(2_100_000), [0.50000049, 0.50000049])
+    assert [len(part) for part in parts] == [1_050_000, 1_050_000]
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda d: random_split(d, [3, 3]), r"lengths: expected whole numbers that add up to 5.*\[3, 3\]"),
         (lambda d: random_split(d, [0.5, 0.4]), "lengths: .* fractions that add up to 1"),
         (lambda d: random_split(d, []), "lengths: expected whole numbers"),
+        (lambda d: random_split(d, 0.8), "lengths: expected the length of each part, got 0.8"),  # type: ignore[arg-type]
+        (
+            lambda d: random_split(d, [0.5, 0.5], 3),
+            "generator: expected a portanet.random.Generator, got int",
+        ),  # type: ignore[arg-type]
         (
             lambda d: random_split(d, [-1, 6]),
             r"lengths\[0\]: expected a number of samples or a fraction, got -1",
@@ -144,16 +187,27 @@ def test_random_split(count: int, lengths: Any, sizes: list[int]) -> None:
         (lambda d: Subset(d, [0, 5]), r"indices\[1\]: expected the number of one of 5 samples, got 5"),
         (lambda d: Subset(d, [-6]), r"indices\[0\]: .* got -6"),
         (lambda d: Subset(d, [1.5]), "indices: expected whole numbers"),
+        (lambda d: Subset(d, np.array([2**64 - 1], "uint64")), "indices: expected numbers of samples"),  # type: ignore[arg-type]
+        (lambda d: Subset(d, [1, 2])[0:1], r"index: expected a whole number, got slice"),
         (lambda d: ConcatDataset([]), "datasets: expected at least one, got none"),
         (lambda d: ConcatDataset([d, Items([(1, 2)])]).batch(slice(0, 6)), "different numbers of parts"),
         (
             lambda d: ConcatDataset([Items([{"a": 1}]), Items([{"b": 1}])]).batch(slice(0, 2)),
             "different keys",
         ),
+        (
+            lambda d: ConcatDataset([Items([np.zeros(2)]), Items([np.zeros(3)])]).batch(slice(0, 2)),
+            r"datasets: their samples have different shapes, \[\(2,\), \(3,\)\]",
+        ),
     ],
 )
 def test_splits_that_make_no_sense(make: Any, message: str) -> None:
-    with pytest.raises((DataError, OptionError), match=message):
+    with pytest.raises((DataError, OptionError, TypeError), match=message):
         make(TensorDataset(np.arange(5)))
     with pytest.raises(IndexError, match="expected the number of one of 5 samples, got 5"):
         ConcatDataset([TensorDataset(np.arange(5))])[5]
+    for wrong in (5, -6):
+        with pytest.raises(
+            IndexError, match=rf"indices\[1\]: expected the number of one of 5 samples, got {wrong}"
+        ):
+            ConcatDataset([TensorDataset(np.arange(5))]).batch(np.array([0, wrong]))

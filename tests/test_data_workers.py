@@ -14,6 +14,7 @@ import textwrap
 import threading
 import time
 import traceback
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from multiprocessing.shared_memory import SharedMemory
@@ -29,7 +30,7 @@ from portanet.data import DataLoader, Sampler, TensorDataset
 from portanet.errors import DataError, OptionError, WorkerError
 from portanet.random import Generator
 from tests import worker_datasets
-from tests.worker_datasets import Forms, GloballyNoisy, Noisy, Numbers, Unloadable
+from tests.worker_datasets import Forms, GloballyNoisy, Nested, Noisy, Numbers, Unloadable
 
 KINDS = ["threads", "processes"]
 linux = pytest.mark.skipif(sys.platform != "linux", reason="counts in /proc")
@@ -310,8 +311,26 @@ def test_a_dataset_that_cannot_be_sent_is_refused_at_once() -> None:
     ):
         next(iter(loader))
     loader = DataLoader(Unloadable(3), num_workers=1, workers="processes")
-    with pytest.raises(RuntimeError, match="cannot be made again here"):
+    with pytest.raises(
+        OptionError,
+        match=r"workers: .* cannot be made again in a process \(RuntimeError: not here\)\. Define .* a notebook",
+    ):
         next(iter(loader))
+
+
+def test_loaders_within_workers() -> None:
+    expected = [[[0, 1], [2, 3]]] * 2
+    for outer in KINDS:
+        for inner in KINDS:
+            options = {"num_workers": 1, "workers": outer, "collate_fn": worker_datasets.as_list}
+            loader = DataLoader(Nested(2, inner), **options)  # type: ignore[arg-type]
+            if outer == inner == "processes":
+                with pytest.raises(
+                    OptionError, match="workers: a daemonic process.* Use workers='threads' in it"
+                ):
+                    list(loader)
+            else:
+                assert [sample for batch in loader for sample in batch] == expected
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -400,6 +419,19 @@ def test_a_loader_that_is_dropped_takes_its_persistent_workers_along(nothing_lef
         del loader
         gc.collect()
         assert not soak.leaks(before)
+
+
+def test_workers_that_were_stopped_are_forgotten() -> None:
+    """Or a loader that is closed after each epoch would keep every pool, with the dataset as it was sent."""
+    loader = DataLoader(Numbers(3), num_workers=1, persistent_workers=True)
+    pools = []
+    for _ in range(3):
+        list(loader)
+        assert loader._pool is not None
+        pools.append(weakref.ref(loader._pool))
+        loader.close()
+    gc.collect()
+    assert [pool() for pool in pools] == [None, None, None]
 
 
 def test_an_iterator_that_another_thread_finishes() -> None:
@@ -492,6 +524,21 @@ def test_processes_end_with_the_one_that_started_them(tmp_path: Path, signal_nam
 
 
 @linux
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_forked_process_leaves_the_workers_alone(tmp_path: Path, kind: str) -> None:
+    """It has none of its own: it must not wait for those of the first one, nor stop them, and may start others."""
+    then = "from tests.worker_datasets import go_on_in_a_fork; go_on_in_a_fork(loader, epoch)"
+    main = started(tmp_path, kind, then, persistent=True)
+    out, errors = main.communicate(timeout=120)
+    _, refused, begun, rest = out.splitlines()
+    assert refused.startswith(
+        "The workers of this epoch belong to the process that this one was forked from."
+    ), errors
+    assert (begun, rest) == ("[46, 47, 48, 49]", "0 49")
+    assert main.returncode == 0
+
+
+@linux
 def test_a_program_may_end_in_the_midst_of_an_epoch(tmp_path: Path) -> None:
     for kind in KINDS:
         main = started(tmp_path, kind, "pass", persistent=kind == "processes")
@@ -553,6 +600,7 @@ def test_a_leak_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"prefetch_factor": 0}, "prefetch_factor: expected a whole number of at least 1, got 0"),
         ({"timeout": -1.0}, "timeout: expected a finite number of at least 0"),
         ({"timeout": float("nan")}, "timeout: expected a finite number of at least 0"),
+        ({"timeout": 1e12}, "timeout: expected a finite number of at least 0 and at most"),
         ({"sampler": [0], "shuffle": True}, "sampler: it decides the order, so leave out shuffle=True"),
         ({"batch_sampler": [[0]], "batch_size": 2}, "batch_sampler: it decides what a batch holds"),
         ({"batch_sampler": [[0]], "drop_last": True}, "batch_sampler: it decides what a batch holds"),
@@ -570,7 +618,7 @@ def test_samples_out_of_range_are_errors_with_workers_too() -> None:
     for workers in (0, 2):
         with pytest.raises(IndexError):
             list(DataLoader(TensorDataset(np.arange(3)), sampler=[0, 7], num_workers=workers))
-        with pytest.raises(OptionError, match="batch_sampler: expected whole numbers in one row"):
+        with pytest.raises(OptionError, match="sampler or batch_sampler: expected whole numbers in one row"):
             list(DataLoader(TensorDataset(np.arange(3)), batch_sampler=[["a"]], num_workers=workers))
         with pytest.raises(DataError, match="collate"):
             list(DataLoader(Numbers(2, 1, object), 2, num_workers=workers))

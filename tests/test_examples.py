@@ -366,11 +366,12 @@ def test_a_table_of_ones_own(rng: Any, tmp_path: Path, capsys: pytest.CaptureFix
     assert "150 rows, 3 columns, classes even, large, small" in capsys.readouterr().out
 
     for text, message in (
-        ("size,kind\n1,a\n2\n", "own.csv, line 3: expected 2 fields, got 1"),
-        ("size,kind\n1,a\nmany,b\n", "own.csv, line 3: could not convert string to float: 'many'"),
-        ("size,class\n1,a\n", "own.csv: there is no column 'kind'; there are size, class"),
-        ("size,kind\n", "own.csv: expected a header with at least two columns and rows below it"),
-        (None, "own.csv cannot be read"),
+        ("size,kind\n1,a\n2\n", "own.csv, line 3: expected 2 cells, got 1"),
+        ("size,kind\n1,a\nmany,b\n", "own.csv, line 3, column 'size': expected a number, got 'many'"),
+        ("size,kind\n1,a\nnan,b\n", "own.csv, line 3, column 'size': expected a number, found none"),
+        ("size,class\n1,a\n", "own.csv: target: there is no column 'kind'; the file has 'size', 'class'"),
+        ("size,kind\n", "own.csv: expected rows of data, found none"),
+        (None, "path: no such file"),
     ):
         path.unlink() if text is None else path.write_text(text, encoding="utf-8")
         with pytest.raises(SystemExit):

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 import portanet as pn
-from portanet.data import Dataset
+from portanet.data import DataLoader, Dataset, MappedDataset
+from portanet.errors import WorkerError
 
 
 class Numbers(Dataset):
@@ -57,6 +58,26 @@ class Forms(Numbers):
         }
 
 
+class Scaled(MappedDataset):
+    """A mapped array, each number so many times as large."""
+
+    scale = 1.0
+
+    def batch(self, indices: Any) -> Any:
+        return super().batch(indices)[0] * self.scale
+
+
+class Nested(Numbers):
+    """Samples that a loader of their own makes, with a worker."""
+
+    def __init__(self, length: int, workers: str) -> None:
+        super().__init__(length)
+        self.workers = workers
+
+    def __getitem__(self, index: int) -> Any:
+        return [batch.tolist() for batch in DataLoader(Numbers(4), 2, num_workers=1, workers=self.workers)]
+
+
 class TwoArgumentsError(Exception):
     """An error that pickle sends and cannot make again."""
 
@@ -68,7 +89,7 @@ class Unloadable(Numbers):
     """A dataset that fails where it arrives."""
 
     def __setstate__(self, state: Any) -> None:
-        raise RuntimeError("cannot be made again here")
+        raise RuntimeError("not here")
 
 
 def divide() -> None:
@@ -105,3 +126,20 @@ def as_list(samples: list[Any]) -> list[Any]:
 
 def raw_array(samples: list[Any]) -> Any:
     return np.asarray(samples)
+
+
+def go_on_in_a_fork(loader: Any, epoch: Any) -> None:
+    """Fork, go on with an epoch and begin another one there, then go on here."""
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)  # ends it, should it wait for workers that it does not have
+        try:
+            next(epoch)
+        except WorkerError as error:
+            print(error)
+        loader.close()
+        print([batch.item() for batch in loader.iterate(46)], flush=True)
+        loader.close()
+        os._exit(0)
+    print(os.waitpid(child, 0)[1], [batch.item() for batch in epoch][-1], flush=True)
+    loader.close()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from portanet.data.batch_sampler import BatchSampler
 from portanet.data.dataset import BatchedDataset, Dataset, TensorDataset
 from portanet.data.loader import DataLoader
 from portanet.late import late_names
@@ -14,7 +15,6 @@ from portanet.late import late_names
 if TYPE_CHECKING:
     from portanet.data.readers import MNIST, CSVDataset, ImageFolder, MappedDataset, NPZDataset, read_idx
     from portanet.data.samplers import (
-        BatchSampler,
         DistributedSampler,
         RandomSampler,
         Sampler,

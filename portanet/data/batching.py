@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-from portanet.data.dataset import BatchedDataset, stack_samples
+from portanet.data.dataset import has_batches, stack_samples
+from portanet.data.orders import plain_numbers, whole_numbers
 from portanet.data.streams import BatchStreams, Epoch
 from portanet.random import stand_in
 
@@ -26,12 +27,12 @@ class BatchMaker:
     def __init__(self, dataset: Any, collate_fn: Callable[[list[Any]], Any] | None) -> None:
         self.dataset = dataset
         self.collate_fn = collate_fn
-        self.at_once = collate_fn is None and isinstance(dataset, BatchedDataset)
+        self.at_once = collate_fn is None and has_batches(dataset)
 
     def __call__(self, indices: Any, number: int, epoch: Epoch | None) -> Any:
         """The batch of these samples, which is batch ``number`` of the epoch; what it draws depends on these alone."""
         if epoch is None:
-            return self.dataset.batch(indices)
+            return self._make(indices)
         token = stand_in.set(BatchStreams(epoch, number))
         try:
             return self._make(indices)
@@ -40,18 +41,15 @@ class BatchMaker:
 
     def _make(self, indices: Any) -> Any:
         if self.at_once:
-            return self.dataset.batch(
-                _host_indices(indices) if isinstance(indices, (list, tuple)) else indices
-            )
-        if isinstance(indices, slice):
-            indices = range(indices.start, indices.stop)
-        elif not isinstance(indices, (list, tuple)):
-            indices = indices.tolist()
-        samples = [self.dataset[index] for index in indices]
+            if isinstance(indices, slice):  # which would be cut off silently
+                self._check_end(indices.stop)
+            else:
+                indices = whole_numbers("sampler or batch_sampler", indices)
+            return self.dataset.batch(indices)
+        samples = [self.dataset[index] for index in plain_numbers(indices)]
         return stack_samples(samples) if self.collate_fn is None else self.collate_fn(samples)
 
-
-def _host_indices(indices: Sequence[int]) -> Any:
-    from portanet.data.samplers import whole_numbers
-
-    return whole_numbers("batch_sampler", indices)
+    def _check_end(self, end: int) -> None:
+        count = len(self.dataset)
+        if end > count:
+            raise IndexError(f"sampler: expected numbers of {count} samples, got {end - 1}.")

@@ -7,6 +7,7 @@ from numbers import Number
 from typing import Any, Protocol, runtime_checkable
 
 from portanet.backend import backend_of, require_backend_of
+from portanet.data.orders import in_range, whole_numbers
 from portanet.errors import DataError
 from portanet.functions.indexing import take
 from portanet.functions.manipulation import stack
@@ -116,9 +117,29 @@ def _rows(array: Array, indices: Any) -> Tensor:
         array = array.detach()
     if isinstance(indices, slice):
         return _part(array, indices)
-    owner = require_backend_of(unwrap(array), "array")
-    places = owner.asarray(indices, device=owner.native_device(owner.device_of(unwrap(array))))
-    return asarray(take(array, places, axis=0))
+    if type(unwrap(array)) is not type(indices):
+        # The host's own arrays look by themselves. Others may not: JAX would answer with NaN.
+        indices = in_range(whole_numbers("indices", indices), int(array.shape[0]))
+    return asarray(rows_of(array, indices))
+
+
+def rows_of(array: Array, places: Any) -> Any:
+    """The rows of a Tensor, or of an array of any library, at places that are numbered on the host."""
+    data = unwrap(array)
+    owner = require_backend_of(data, "array")
+    return take(array, owner.asarray(places, device=owner.native_device(owner.device_of(data))), axis=0)
+
+
+def has_batches(dataset: Any) -> bool:
+    """Whether a dataset can give many samples at once; an attribute of that name may be something else."""
+    return callable(getattr(dataset, "batch", None))
+
+
+def batch_of(dataset: Any, numbers: Any) -> Any:
+    """The samples of a host array of numbers, stacked; at once if the dataset can."""
+    if has_batches(dataset):
+        return dataset.batch(numbers)
+    return stack_samples([dataset[number] for number in numbers.tolist()])
 
 
 def stack_samples(samples: Sequence[Any]) -> Any:
@@ -129,8 +150,10 @@ def stack_samples(samples: Sequence[Any]) -> Any:
     Raises
     ------
     DataError
-        If the samples differ in shape or structure.
+        If there are none, or they differ in shape or structure.
     """
+    if not samples:
+        raise DataError("collate: expected at least one sample in a batch, got none.")
     first = samples[0]
     if isinstance(first, (tuple, list)):
         if any(not isinstance(sample, (tuple, list)) or len(sample) != len(first) for sample in samples):

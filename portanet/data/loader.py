@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from portanet.checks import check_number, whole_number
+from portanet.data.batch_sampler import BatchSampler, repeatable
 from portanet.data.batching import BatchMaker
-from portanet.data.samplers import BatchSampler, RandomSampler, SequentialSampler
+from portanet.data.samplers import RandomSampler, SequentialSampler
 from portanet.data.streams import Epoch, EpochStreams
 from portanet.errors import DataError, OptionError
-from portanet.random import Generator, default_generator, stand_in
+from portanet.random import Generator, checked_generator, default_generator, stand_in
 
 if TYPE_CHECKING:
     from portanet.data.workers import Pool
@@ -53,8 +55,9 @@ class DataLoader:
         Threads share the dataset and start at once; they help where samples come from files or from array operations,
         which let other threads run. Processes also run Python code side by side. They are started afresh (never
         forked), so the dataset must be one that :mod:`pickle` can send, and a script needs ``if __name__ ==
-        "__main__":`` around what it does. They make batches on NumPy, which become Tensors of the backend in use on
-        arrival.
+        "__main__":`` around what it does. Each has a copy of the dataset as it was when they were started: large
+        arrays are better read from files, as :class:`MappedDataset` does. They make batches on NumPy, which become
+        Tensors of the backend in use on arrival.
     prefetch_factor : int, default 2
         How many batches for each worker may be in the making or wait to be taken.
     timeout : float, default 0
@@ -99,30 +102,25 @@ class DataLoader:
     ) -> None:
         if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
             raise TypeError(
-                "dataset: expected something with __len__ and __getitem__, got "
-                f"{type(dataset).__name__}. Wrap arrays in "
-                "portanet.data.TensorDataset(...)."
+                f"dataset: expected something with __len__ and __getitem__, got {type(dataset).__name__}. Wrap arrays "
+                "in portanet.data.TensorDataset(...); make a list of what can only be iterated over."
             )
         if len(dataset) == 0:
             raise DataError("dataset: expected at least one sample, got an empty dataset.")
         batch_size = whole_number("batch_size", batch_size, low=1)
         if collate_fn is not None and not callable(collate_fn):
             raise TypeError(f"collate_fn: expected a callable, got {type(collate_fn).__name__}.")
-        if generator is not None and not isinstance(generator, Generator):
-            raise TypeError(
-                f"generator: expected a portanet.random.Generator, got {type(generator).__name__}."
-            )
         _check_samplers(batch_size, shuffle, sampler, batch_sampler, drop_last)
         self.num_workers = whole_number("num_workers", num_workers, low=0)
         if workers not in KINDS:
             raise OptionError(f"workers: expected 'threads' or 'processes', got {workers!r}.")
-        check_number("timeout", timeout, low=0.0)
+        check_number("timeout", timeout, low=0.0, high=threading.TIMEOUT_MAX)
         self.dataset = dataset
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.drop_last = drop_last
         self.collate_fn = collate_fn
-        self.generator = generator
+        self.generator = checked_generator(generator)
         self.workers = workers
         self.prefetch_factor = whole_number("prefetch_factor", prefetch_factor, low=1)
         self.timeout = timeout
@@ -131,12 +129,15 @@ class DataLoader:
             sampler = RandomSampler(dataset) if shuffle else SequentialSampler(dataset)
         self.sampler = sampler
         self.batch_sampler = (
-            BatchSampler(sampler, batch_size, drop_last) if batch_sampler is None else batch_sampler
+            BatchSampler(sampler, batch_size, drop_last)
+            if batch_sampler is None
+            else repeatable("batch_sampler", batch_sampler)
         )
         self._pool: Pool | None = None
+        self._stop_when_dropped: weakref.finalize[..., DataLoader] | None = None
 
     def __len__(self) -> int:
-        return len(self.batch_sampler)  # type: ignore[arg-type]
+        return len(self.batch_sampler)
 
     def __iter__(self) -> Iterator[Any]:
         return self.iterate()
@@ -186,12 +187,13 @@ class DataLoader:
         streams = EpochStreams(epoch)
         token = stand_in.set(streams)
         try:
-            if isinstance(self.batch_sampler, BatchSampler):
-                batches = self.batch_sampler.batches()
-                if self.batch_sampler.lays_out_at_once:
+            sampler = self.batch_sampler
+            if isinstance(sampler, BatchSampler) and type(sampler).__iter__ is BatchSampler.__iter__:
+                batches = sampler.batches()
+                if sampler.lays_out_at_once:
                     return batches
             else:
-                batches = iter(self.batch_sampler)
+                batches = iter(sampler)
         finally:
             stand_in.reset(token)
         return _drawing_from(streams, batches)
@@ -202,10 +204,11 @@ class DataLoader:
         if not self.persistent_workers:
             return Pool(make, self.num_workers, self.workers)
         with PERSISTENT:
-            if self._pool is None or self._pool.stopped:
+            if self._pool is None or not self._pool.usable:
+                self._forget_workers()
                 pool = self._pool = Pool(make, self.num_workers, self.workers)
-                # At exit the pool stops itself.
-                weakref.finalize(self, pool.stop, wait=False).atexit = False
+                self._stop_when_dropped = weakref.finalize(self, pool.stop, wait=False)
+                self._stop_when_dropped.atexit = False  # at exit the pool stops itself
                 pool.start()
             return self._pool
 
@@ -216,10 +219,15 @@ class DataLoader:
         """
         if self._pool is not None:
             self._pool.stop()
-            self._pool = None
+            self._forget_workers()
+
+    def _forget_workers(self) -> None:
+        if self._stop_when_dropped is not None:
+            self._stop_when_dropped.detach()
+        self._pool = self._stop_when_dropped = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_pool": None}
+        return {**self.__dict__, "_pool": None, "_stop_when_dropped": None}
 
 
 def _drawing_from(streams: EpochStreams, batches: Iterator[Any]) -> Iterator[Any]:
@@ -244,11 +252,3 @@ def _check_samplers(
         raise OptionError(
             "batch_sampler: it decides what a batch holds, so leave out batch_size, shuffle, sampler and drop_last."
         )
-    for name, given in (("sampler", sampler), ("batch_sampler", batch_sampler)):
-        if given is not None and not hasattr(given, "__iter__"):
-            raise TypeError(f"{name}: expected something to iterate over, got {type(given).__name__}.")
-        if isinstance(given, Iterator):
-            raise TypeError(
-                f"{name}: expected something that can be iterated over in each epoch, got {type(given).__name__}, "
-                "which is used up after one. Make it a list, or a class with __iter__."
-            )

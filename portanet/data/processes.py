@@ -32,6 +32,13 @@ DYING_SECONDS = 5.0
 _multiprocessing_lock = threading.Lock()
 """Starting one process also looks after the dead ones, which two threads must not do at a time."""
 
+if hasattr(os, "register_at_fork"):  # or a process that is forked meanwhile would find the lock held for ever
+    os.register_at_fork(
+        before=_multiprocessing_lock.acquire,
+        after_in_parent=_multiprocessing_lock.release,
+        after_in_child=_multiprocessing_lock.release,
+    )
+
 
 def packed_maker(make: BatchMaker) -> list[Any]:
     """A maker of batches in the form that a worker process is sent.
@@ -91,6 +98,11 @@ class RemoteMaker:
         raise value
 
     def _start(self) -> None:
+        if multiprocessing.current_process().daemon:
+            raise OptionError(
+                "workers: a daemonic process, as a worker process is, cannot have worker processes of its own. Use "
+                "workers='threads' in it."
+            )
         ours, theirs = socket.socketpair()
         self._socket = ours
         try:
@@ -173,13 +185,25 @@ def serve(ours: socket.socket) -> None:
             indices, number, epoch = unpack(receive(ours))
             try:
                 if make is None:
-                    make = unpack(content)
+                    make = _unpacked_maker(content)
                 _seed_others(epoch, number)
                 reply = pack((False, make(indices, number, epoch), None))
             except BaseException as error:
                 reply = _packed_failure(error)
             send(ours, reply)
             del reply
+
+
+def _unpacked_maker(content: list[Any]) -> BatchMaker:
+    try:
+        make: BatchMaker = unpack(content)
+    except Exception as error:
+        raise OptionError(
+            f"workers: the dataset or collate_fn cannot be made again in a process ({type(error).__name__}: {error}). "
+            "Define its class and functions in a module, which a notebook or the prompt is not, or use "
+            "workers='threads'."
+        ) from error
+    return make
 
 
 def _leave_with_parent() -> None:

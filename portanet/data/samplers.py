@@ -5,21 +5,26 @@ Each draws what it needs at the moment it is iterated over, once for the whole e
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import math
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
-from portanet.backend import backend_of
 from portanet.checks import whole_number
+from portanet.data.orders import (
+    classes_and_counts,
+    host_array,
+    plain_numbers,
+    shuffled,
+    spread_by_class,
+    stepped,
+    weighted,
+    whole_numbers,
+)
 from portanet.errors import DataError, OptionError
-from portanet.functions.inspection import to_host
 from portanet.philox import random_doubles, random_keys
-from portanet.random import Generator, default_generator, permutation_on_host
-from portanet.tensor import unwrap
+from portanet.random import Generator, checked_generator, checked_seed, default_generator, permutation_on_host
 
 __all__ = [
-    "BatchSampler",
     "DistributedSampler",
     "RandomSampler",
     "Sampler",
@@ -40,12 +45,11 @@ class Sampler:
         raise NotImplementedError(f"{type(self).__name__} must define __len__().")
 
     def order(self) -> Any:
-        """The numbers of the samples of one epoch, as a ``range`` or a host array of integers, shape (len,)."""
+        """The numbers of the samples of one epoch, as a ``range``, a list or an array of integers, shape (len,)."""
         raise NotImplementedError(f"{type(self).__name__} must define order() or __iter__().")
 
     def __iter__(self) -> Iterator[int]:
-        order = self.order()
-        return iter(order if isinstance(order, range) else order.tolist())
+        return iter(plain_numbers(self.order()))
 
 
 class SequentialSampler(Sampler):
@@ -106,7 +110,7 @@ class RandomSampler(Sampler):
         self.data_source = data_source
         self.replacement = replacement
         self.num_samples = None if num_samples is None else whole_number("num_samples", num_samples, low=1)
-        self.generator = _checked_generator(generator)
+        self.generator = checked_generator(generator)
 
     def __len__(self) -> int:
         return self.num_samples or len(self.data_source)
@@ -114,11 +118,10 @@ class RandomSampler(Sampler):
     def order(self) -> Any:
         """A new random order."""
         count, wanted = len(self.data_source), len(self)
-        if self.replacement:
-            seed, stream = (self.generator or default_generator).next_stream()
-            return (random_doubles(seed, stream, wanted) * count).astype("int64")
-        orders = [permutation_on_host(count, self.generator) for _ in range(-(-wanted // count))]
-        return orders[0][:wanted] if len(orders) == 1 else np.concatenate(orders)[:wanted]
+        if not self.replacement:
+            return shuffled(count, wanted, self.generator)
+        seed, stream = (self.generator or default_generator).next_stream()
+        return (random_doubles(seed, stream, wanted) * count).astype("int64")
 
 
 class SubsetRandomSampler(Sampler):
@@ -134,7 +137,7 @@ class SubsetRandomSampler(Sampler):
 
     def __init__(self, indices: Sequence[int], generator: Generator | None = None) -> None:
         self.indices = whole_numbers("indices", indices)
-        self.generator = _checked_generator(generator)
+        self.generator = checked_generator(generator)
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -180,16 +183,20 @@ class WeightedRandomSampler(Sampler):
         replacement: bool = True,
         generator: Generator | None = None,
     ) -> None:
-        host = np.asarray(_host(weights), dtype="float64")
-        if host.ndim != 1 or not host.size:
-            raise OptionError(f"weights: expected one number for each sample, got shape {host.shape}.")
-        wrong = np.flatnonzero(~(np.isfinite(host) & (host >= 0)))
+        host = host_array("weights", weights)
+        if host.ndim != 1 or not host.size or host.dtype.kind not in "biuf":
+            raise OptionError(
+                f"weights: expected one number for each sample, got an array of shape {host.shape} and type "
+                f"{host.dtype.name}."
+            )
+        self.weights = host.astype("float64")
+        wrong = (~(self.weights >= 0) | (self.weights == math.inf)).nonzero()[0]
         if wrong.size:
             raise OptionError(
                 f"weights[{wrong[0]}]: expected a finite number of at least 0, got {host[wrong[0]]}."
             )
         self.num_samples = whole_number("num_samples", num_samples, low=1)
-        possible = int(np.count_nonzero(host))
+        possible = int((self.weights > 0).sum())
         if not possible:
             raise OptionError("weights: expected one above zero at least, got zeros alone.")
         if not replacement and self.num_samples > possible:
@@ -197,9 +204,8 @@ class WeightedRandomSampler(Sampler):
                 f"num_samples: {self.num_samples} cannot be drawn without replacement where {possible} weights are "
                 "above zero. Pass replacement=True or fewer."
             )
-        self.weights = host
         self.replacement = replacement
-        self.generator = _checked_generator(generator)
+        self.generator = checked_generator(generator)
 
     def __len__(self) -> int:
         return self.num_samples
@@ -207,16 +213,7 @@ class WeightedRandomSampler(Sampler):
     def order(self) -> Any:
         """New draws."""
         seed, stream = (self.generator or default_generator).next_stream()
-        if self.replacement:
-            sums = np.cumsum(self.weights / self.weights.max())
-            places = random_doubles(seed, stream, self.num_samples) * sums[-1]
-            last = np.flatnonzero(self.weights)[-1]  # where rounding would lead past the end
-            return np.minimum(np.searchsorted(sums, places, side="right"), last)
-        uniforms = random_doubles(seed, stream, len(self.weights))
-        with np.errstate(divide="ignore"):
-            waits = -np.log1p(-uniforms) / self.weights
-        waits[self.weights == 0] = np.inf
-        return waits.argsort(kind="stable")[: self.num_samples]
+        return weighted(self.weights, self.num_samples, self.replacement, seed, stream)
 
 
 class StratifiedSampler(Sampler):
@@ -241,15 +238,16 @@ class StratifiedSampler(Sampler):
     """
 
     def __init__(self, labels: Any, generator: Generator | None = None) -> None:
-        host = np.asarray(_host(labels))
+        host = host_array("labels", labels)
+        if host.dtype.kind == "O":  # text as pandas holds it
+            host = host_array("labels", host.tolist())
         if host.ndim != 1 or not host.size or host.dtype.kind not in "biuUS":
             raise DataError(
                 "labels: expected one class for each sample, as integers or text, got an array of shape "
                 f"{host.shape} and type {host.dtype.name}."
             )
-        classes, self.labels = np.unique(host, return_inverse=True)
-        self.counts = np.bincount(self.labels, minlength=len(classes))
-        self.generator = _checked_generator(generator)
+        self.labels, self.counts = classes_and_counts(host)
+        self.generator = checked_generator(generator)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -257,14 +255,7 @@ class StratifiedSampler(Sampler):
     def order(self) -> Any:
         """A new random order."""
         seed, stream = (self.generator or default_generator).next_stream()
-        count, classes = len(self.labels), len(self.counts)
-        keys = random_keys(seed, stream, count + classes)
-        by_class = np.lexsort((keys[:count], self.labels))
-        starts = np.repeat(np.cumsum(self.counts) - self.counts, self.counts)
-        offsets = (keys[count:] >> np.uint64(11)) * 2.0**-53
-        ranks = np.arange(count) - starts
-        places = (ranks + np.repeat(offsets, self.counts)) / np.repeat(self.counts, self.counts)
-        return by_class[places.argsort(kind="stable")]
+        return spread_by_class(self.labels, self.counts, seed, stream)
 
 
 class DistributedSampler(Sampler):
@@ -309,7 +300,7 @@ class DistributedSampler(Sampler):
         if self.rank >= self.num_replicas:
             raise OptionError(f"rank: expected less than num_replicas={num_replicas}, got {rank}.")
         self.shuffle = shuffle
-        self.seed = Generator(seed).get_state()["seed"]
+        self.seed = checked_seed(seed)
         self.drop_last = drop_last
         self.epoch = 0
         if len(self) == 0:
@@ -328,110 +319,7 @@ class DistributedSampler(Sampler):
     def order(self) -> Any:
         """This rank's share of the epoch's order."""
         count = len(self.data_source)
-        if self.shuffle:
-            everyone = random_keys(self.seed, self.epoch, count).argsort(kind="stable")
-        else:
-            everyone = np.arange(count)
-        return np.resize(everyone, len(self) * self.num_replicas)[self.rank :: self.num_replicas]
-
-
-class BatchSampler:
-    """Batches of what a sampler gives.
-
-    Parameters
-    ----------
-    sampler : iterable of int
-        A sampler.
-    batch_size : int
-        Samples in a batch.
-    drop_last : bool, default False
-        Leave out a last batch that is smaller.
-
-    Examples
-    --------
-    >>> list(pn.data.BatchSampler(pn.data.SequentialSampler(range(5)), batch_size=2))
-    [[0, 1], [2, 3], [4]]
-    """
-
-    def __init__(self, sampler: Iterable[int], batch_size: int, drop_last: bool = False) -> None:
-        self.sampler = sampler
-        self.batch_size = whole_number("batch_size", batch_size, low=1)
-        self.drop_last = drop_last
-
-    def __len__(self) -> int:
-        whole, rest = divmod(len(self.sampler), self.batch_size)  # type: ignore[arg-type]
-        return whole + bool(rest and not self.drop_last)
-
-    def __iter__(self) -> Iterator[list[int]]:
-        return (
-            list(range(batch.start, batch.stop))
-            if isinstance(batch, slice)
-            else batch
-            if isinstance(batch, list)
-            else batch.tolist()
-            for batch in self.batches()
-        )
-
-    def batches(self) -> Iterator[Any]:
-        """The batches as a dataset's ``batch`` takes them best: slices where samples come in order, or host arrays.
-
-        Of a sampler without ``order()`` they are lists.
-        """
-        if isinstance(self.sampler, Sampler) and self.lays_out_at_once:
-            return self._sliced(self.sampler.order())
-        return self._gathered(iter(self.sampler))
-
-    @property
-    def lays_out_at_once(self) -> bool:
-        """Whether the sampler draws all that it draws before the first batch."""
-        return isinstance(self.sampler, Sampler) and type(self.sampler).__iter__ is Sampler.__iter__
-
-    def _sliced(self, order: Any) -> Iterator[Any]:
-        count, size = len(order), self.batch_size
-        in_order = order == range(count) if isinstance(order, range) else False
-        if isinstance(order, range) and not in_order:
-            order = np.asarray(order)
-        for start in range(0, count - size + 1 if self.drop_last else count, size):
-            end = min(start + size, count)
-            yield slice(start, end) if in_order else order[start:end]
-
-    def _gathered(self, numbers: Iterator[int]) -> Iterator[list[int]]:
-        batch: list[int] = []
-        for number in numbers:
-            batch.append(number)
-            if len(batch) == self.batch_size:
-                yield batch
-                batch = []
-        if batch and not self.drop_last:
-            yield batch
-
-
-def whole_numbers(name: str, values: Any) -> Any:
-    """Numbers of samples as a host array, int64.
-
-    Raises
-    ------
-    OptionError
-        If they are no whole numbers in one row.
-    """
-    host = np.asarray(_host(values))
-    if host.ndim == 1 and host.size == 0:
-        return host.astype("int64")
-    if host.ndim != 1 or host.dtype.kind not in "iu":
-        raise OptionError(
-            f"{name}: expected whole numbers in one row, got an array of shape {host.shape} and type "
-            f"{host.dtype.name}."
-        )
-    return host.astype("int64")
-
-
-def _host(values: Any) -> Any:
-    if backend_of(unwrap(values)) is not None:
-        return to_host(values)
-    return values if isinstance(values, (list, tuple)) else list(values)
-
-
-def _checked_generator(generator: Generator | None) -> Generator | None:
-    if generator is not None and not isinstance(generator, Generator):
-        raise TypeError(f"generator: expected a portanet.random.Generator, got {type(generator).__name__}.")
-    return generator
+        share = stepped(range(self.rank, len(self) * self.num_replicas, self.num_replicas)) % count
+        if not self.shuffle:
+            return share
+        return random_keys(self.seed, self.epoch, count).argsort(kind="stable")[share]

@@ -5,17 +5,17 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
-from numbers import Real
+from math import floor, fsum
+from numbers import Integral, Real
 from typing import Any
 
-import numpy as np
-
-from portanet.data.dataset import BatchedDataset, Dataset, stack_samples
-from portanet.data.samplers import whole_numbers
+from portanet.backend import backend_of
+from portanet.checks import whole_number
+from portanet.data.dataset import Dataset, batch_of, rows_of
+from portanet.data.orders import host_array, in_range, stepped, whole_numbers
 from portanet.errors import DataError, OptionError
-from portanet.functions.indexing import take
 from portanet.functions.manipulation import concat
-from portanet.random import Generator, permutation_on_host
+from portanet.random import Generator, checked_generator, permutation_on_host
 from portanet.tensor import Tensor, asarray
 
 __all__ = ["ConcatDataset", "Subset", "random_split"]
@@ -47,25 +47,18 @@ class Subset(Dataset):
 
     def __init__(self, dataset: Any, indices: Sequence[int]) -> None:
         self.dataset = dataset
-        self.indices = whole_numbers("indices", indices)
-        count = len(dataset)
-        wrong = np.flatnonzero((self.indices < -count) | (self.indices >= count))
-        if wrong.size:
-            raise DataError(
-                f"indices[{wrong[0]}]: expected the number of one of {count} samples, got {self.indices[wrong[0]]}."
-            )
-        self.indices = self.indices % max(count, 1)
+        self.indices = in_range(whole_numbers("indices", indices), len(dataset), DataError)
         self.draws = type(self).draws or getattr(dataset, "draws", True)
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def __getitem__(self, index: int) -> Any:
-        return self.dataset[int(self.indices[index])]
+        return self.dataset[int(self.indices[whole_number("index", index)])]
 
     def batch(self, indices: Any) -> Any:
         """The samples at the given numbers, stacked; taken at once if the dataset can."""
-        return _batch_of(self.dataset, self.indices[indices])
+        return batch_of(self.dataset, self.indices[indices])
 
 
 class ConcatDataset(Dataset):
@@ -95,32 +88,35 @@ class ConcatDataset(Dataset):
         if not self.datasets:
             raise DataError("datasets: expected at least one, got none.")
         self.ends = list(accumulate(len(dataset) for dataset in self.datasets))
+        self._borders = host_array("datasets", self.ends)
         self.draws = type(self).draws or any(getattr(dataset, "draws", True) for dataset in self.datasets)
 
     def __len__(self) -> int:
         return self.ends[-1]
 
     def __getitem__(self, index: int) -> Any:
-        count = len(self)
-        if not -count <= index < count:
+        count, number = len(self), whole_number("index", index)
+        if not -count <= number < count:
             raise IndexError(f"index: expected the number of one of {count} samples, got {index}.")
-        number = index % count
+        number %= count
         part = bisect_right(self.ends, number)
-        return self.datasets[part][number - (self.ends[part - 1] if part else 0)]
+        return self.datasets[part][number - self._start(part)]
+
+    def _start(self, part: int) -> int:
+        return self.ends[part - 1] if part else 0
 
     def batch(self, indices: Any) -> Any:
         """The samples at the given numbers, stacked; of each dataset at once if it can."""
-        numbers = np.arange(len(self))[indices]
-        parts = np.searchsorted(self.ends, numbers, side="right")
-        occurring = np.unique(parts)
-        starts = [0, *self.ends]
+        count = len(self)
+        numbers = stepped(range(count)[indices]) if isinstance(indices, slice) else in_range(indices, count)
+        parts = self._borders.searchsorted(numbers, side="right")
+        occurring = sorted(set(parts.tolist())) or [0]
         batches = [
-            _batch_of(self.datasets[part], numbers[parts == part] - starts[part])
-            for part in occurring.tolist()
+            batch_of(self.datasets[part], numbers[parts == part] - self._start(part)) for part in occurring
         ]
         if len(batches) == 1:
             return batches[0]
-        return _joined(batches, np.argsort(np.argsort(parts, kind="stable"), kind="stable"))
+        return _joined(batches, parts.argsort(kind="stable").argsort(kind="stable"))
 
 
 def random_split(dataset: Any, lengths: Sequence[float], generator: Generator | None = None) -> list[Subset]:
@@ -153,25 +149,27 @@ def random_split(dataset: Any, lengths: Sequence[float], generator: Generator | 
     """
     count = len(dataset)
     counts = _counts(lengths, count)
-    order = permutation_on_host(count, generator)
+    order = permutation_on_host(count, checked_generator(generator))
     ends = list(accumulate(counts))
     return [Subset(dataset, order[end - size : end]) for size, end in zip(counts, ends, strict=True)]
 
 
 def _counts(lengths: Sequence[float], count: int) -> list[int]:
+    if not isinstance(lengths, Iterable):
+        raise OptionError(f"lengths: expected the length of each part, got {lengths!r}.")
     given = list(lengths)
     for position, length in enumerate(given):
         if not isinstance(length, Real) or isinstance(length, bool) or not length >= 0:
             raise OptionError(
                 f"lengths[{position}]: expected a number of samples or a fraction, got {length!r}."
             )
-    if given and all(isinstance(length, (int, np.integer)) for length in given):
+    if given and all(isinstance(length, Integral) for length in given):
         counts = [int(length) for length in given]
         if sum(counts) == count:
             return counts
-    elif given and abs(sum(given) - 1) < 1e-6:
+    elif given and abs((total := fsum(given)) - 1) < 1e-6:
         # A product such as 0.29 * 100 may be a little less than the whole number that is meant.
-        counts = [int(length * count + 1e-9 * count) for length in given]
+        counts = [floor(round(length / total * count, 6)) for length in given]
         for position in range(count - sum(counts)):
             counts[position % len(counts)] += 1
         return counts
@@ -181,18 +179,13 @@ def _counts(lengths: Sequence[float], count: int) -> list[int]:
     )
 
 
-def _batch_of(dataset: Any, numbers: Any) -> Any:
-    if isinstance(dataset, BatchedDataset):
-        return dataset.batch(numbers)
-    return stack_samples([dataset[number] for number in numbers.tolist()])
-
-
 def _joined(batches: list[Any], places: Any) -> Any:
     """Batches one after the other, in which sample ``places[i]`` is to be number ``i``."""
     first = batches[0]
     if isinstance(first, Tensor):
-        joined = concat([asarray(batch) for batch in batches], axis=0)
-        return take(joined, asarray(places, device=joined.device), axis=0)
+        return _joined_arrays([asarray(batch) for batch in batches], places)
+    if backend_of(first) is not None:
+        return _joined_arrays(batches, places)
     if isinstance(first, dict):
         if any(not isinstance(batch, dict) or set(batch) != set(first) for batch in batches):
             raise DataError("datasets: their samples have different keys.")
@@ -209,3 +202,10 @@ def _joined(batches: list[Any], places: Any) -> Any:
         f"datasets: batches of type {type(first).__name__} cannot be joined; give the datasets samples that are "
         "arrays, numbers, text, or tuples, lists and dicts of them."
     )
+
+
+def _joined_arrays(batches: list[Any], places: Any) -> Any:
+    shapes = {tuple(batch.shape[1:]) for batch in batches}
+    if len(shapes) > 1:
+        raise DataError(f"datasets: their samples have different shapes, {sorted(shapes)}.")
+    return rows_of(concat(batches, axis=0), places)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import signal
 import sys
 import threading
@@ -77,6 +78,7 @@ class Pool:
 
     def __init__(self, make: BatchMaker, count: int, kind: str) -> None:
         self.stopped = False
+        self.owner = os.getpid()
         self.tasks: SimpleQueue[Task | None] = SimpleQueue()
         makers: list[Any] = [make] * count
         if kind == "processes":
@@ -98,6 +100,11 @@ class Pool:
         for thread in self._threads:
             thread.start()
 
+    @property
+    def usable(self) -> bool:
+        """Whether the workers still work; in a process that was forked from theirs there are none."""
+        return not self.stopped and self.owner == os.getpid()
+
     def _stop_at_exit(self) -> None:
         self.stop(hung=True)
 
@@ -114,6 +121,8 @@ class Pool:
         """
         self.stopped = True
         atexit.unregister(self._stop_at_exit)
+        if self.owner != os.getpid():
+            return  # a copy in a forked process, whose sockets are the same: the workers are not its own to stop
         for _ in self._threads:
             self.tasks.put(None)
         if self.kind == "processes":
@@ -175,13 +184,13 @@ def prefetched(
     Raises
     ------
     WorkerError
-        If a worker was killed, or no batch came in time.
+        If a worker was killed, no batch came in time, or the iterator goes on in a forked process.
     """
     answers: SimpleQueue[tuple[int, Any]] = SimpleQueue()
     arrived: dict[int, Any] = {}
     wanted: deque[int] = deque()  # the numbers that were asked for, in order
     cancellation = Cancellation()
-    owner = threading.get_ident()
+    owner = threading.current_thread()
     hung = False
     last = -1
 
@@ -208,6 +217,11 @@ def prefetched(
         if settings.one_epoch:
             pool.start()
         while True:
+            if pool.owner != os.getpid():
+                raise WorkerError(
+                    "The workers of this epoch belong to the process that this one was forked from. Iterate over the "
+                    "loader anew here."
+                )
             while more and len(wanted) < settings.ahead:
                 more = ask(pool)
             if not wanted:
@@ -242,4 +256,4 @@ def prefetched(
         if settings.one_epoch or hung:
             # The garbage collector may run this in any thread, in the midst of anything, and must not wait for
             # others.
-            pool.stop(wait=threading.get_ident() == owner, hung=hung)
+            pool.stop(wait=threading.current_thread() is owner, hung=hung)

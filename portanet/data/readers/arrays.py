@@ -17,7 +17,7 @@ import numpy as np
 
 from portanet.data.dataset import Dataset
 from portanet.data.readers.paths import ArraysOfFile, native_order, require_file
-from portanet.errors import DataError
+from portanet.errors import DataError, OptionError
 from portanet.tensor import Tensor, asarray
 
 __all__ = ["MappedDataset", "NPZDataset"]
@@ -57,6 +57,8 @@ class NPZDataset(ArraysOfFile):
     """
 
     def __init__(self, path: str | os.PathLike[str], names: Sequence[str] | None = None) -> None:
+        if isinstance(names, str):
+            raise OptionError(f"names: expected a list of names, got the text {names!r}. Pass [{names!r}].")
         file = require_file(path)
         try:
             with file.open("rb") as content:
@@ -123,6 +125,9 @@ class MappedDataset(Dataset):
         if not paths:
             raise DataError("paths: expected at least one file, got none.")
         self.paths = [require_file(path).resolve() for path in paths]
+        self._open()
+
+    def _open(self) -> None:
         self._files = [_MappedArray(path) for path in self.paths]
         lengths = [len(file.array) for file in self._files]
         if len(set(lengths)) > 1:
@@ -146,8 +151,12 @@ class MappedDataset(Dataset):
         in_file = np.asarray(indices)[ascending]
         return tuple(asarray(file.scattered(in_file)[back]) for file in self._files)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return MappedDataset, tuple(self.paths)
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_files"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._open()
 
 
 class _MappedArray:
@@ -234,6 +243,6 @@ def _said(error: BaseException) -> str:
 
 
 def _numeric(file: Path, array: Any, what: str) -> Any:
-    if array.dtype.kind not in "biufc":
-        raise DataError(f"{file}: {what} holds {array.dtype}, not numbers.")
+    if array.dtype.kind not in "biufc" or array.dtype.itemsize > 8 * (1 + (array.dtype.kind == "c")):
+        raise DataError(f"{file}: {what} holds {array.dtype}, not numbers of a type that portanet has.")
     return array

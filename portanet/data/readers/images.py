@@ -23,7 +23,8 @@ CHANNELS = {"L": 1, "RGB": 3, "RGBA": 4}
 class ImageFolder(Dataset):
     """Pictures of which each class has a folder of its own: ``root/cat/1.png``, ``root/dog/2.jpg``.
 
-    Needs Pillow (``pip install 'portanet[images]'``). A picture is opened when it is asked for.
+    Needs Pillow (``pip install 'portanet[images]'``). A picture is opened when it is asked for; one of 16 bits is
+    cut to 8. Folders and files whose name begins with a dot are passed over.
 
     Parameters
     ----------
@@ -66,18 +67,24 @@ class ImageFolder(Dataset):
         _pillow()
         self.root = require_folder(root)
         self.mode = mode
-        self.size = None
-        if size is not None:
-            height, width = size
-            self.size = (whole_number("size[0]", height, low=1), whole_number("size[1]", width, low=1))
+        if size is not None and (not isinstance(size, (tuple, list)) or len(size) != 2):
+            raise OptionError(f"size: expected a height and a width, got {size!r}.")
+        self.size = size and tuple(
+            whole_number(f"size[{axis}]", length, low=1) for axis, length in enumerate(size)
+        )
         self.transform = transform
-        folders = sorted(entry for entry in self.root.iterdir() if entry.is_dir())
+        folders = sorted(entry for entry in self.root.iterdir() if entry.is_dir() and entry.name[0] != ".")
         if not folders:
             raise DataError(f"{self.root}: expected a folder for each class, found none.")
         self.classes = [folder.name for folder in folders]
         self.samples: list[tuple[Path, int]] = []
         for number, folder in enumerate(folders):
-            files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in EXTENSIONS)
+            files = sorted(
+                Path(place, name)
+                for place, _, names in os.walk(folder)
+                for name in names
+                if name.lower().endswith(EXTENSIONS) and name[0] != "."
+            )
             if not files:
                 raise DataError(
                     f"{folder}: expected pictures, found none that end in {', '.join(EXTENSIONS)}."
@@ -97,7 +104,7 @@ class ImageFolder(Dataset):
         image_module = _pillow()
         try:
             with image_module.open(path) as image:
-                converted = image.convert(self.mode)
+                converted = _eight_bits(image_module, image).convert(self.mode)
                 if self.size is not None:
                     converted = converted.resize(self.size[::-1], image_module.Resampling.BILINEAR)
                 values = np.asarray(converted, dtype="float32")
@@ -109,6 +116,15 @@ class ImageFolder(Dataset):
             ) from error
         values = values[None] if values.ndim == 2 else np.ascontiguousarray(values.transpose(2, 0, 1))
         return values / np.float32(255)
+
+
+def _eight_bits(image_module: Any, image: Any) -> Any:
+    """A picture of values from 0 to 255; left to itself Pillow would make all that is beyond white."""
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
+        return image_module.fromarray((np.asarray(image) >> 8).astype("uint8"))
+    if image.mode in ("I", "F"):
+        raise ValueError("it holds 32 bits a pixel, of no known range; save it with 8 or 16")
+    return image
 
 
 def _pillow() -> Any:

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import math
 import os
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from itertools import chain
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from portanet.checks import whole_number
 from portanet.data.readers.paths import ArraysOfFile, require_file
-from portanet.dtypes import DType, float32
+from portanet.dtypes import DType, float16, float32, float64
 from portanet.errors import DataError, DTypeError, OptionError
 
 __all__ = ["CSVDataset"]
 
 Column = str | int
+FLOATING = (float16, float32, float64)
+EXACT = 2**53
+"""Below it each whole number is a float64, as which cells are read."""
 
 
 class CSVDataset(ArraysOfFile):
-    r"""The rows of a CSV file: features as one array, and the target if there is one.
+    r"""The rows of a CSV file: features as one array, and the target if there is one. Empty lines are passed over.
 
     Parameters
     ----------
@@ -42,7 +50,7 @@ class CSVDataset(ArraysOfFile):
     dtype : DType, default float32
         Of the features.
     target_dtype : DType, default float32
-        Of a target that is no class; an integer type takes whole numbers only.
+        Of a target that is no class; an integer type takes whole numbers only, below 2**53.
     delimiter : str, default ","
         What stands between cells.
     encoding : str, default "utf-8-sig"
@@ -92,18 +100,24 @@ class CSVDataset(ArraysOfFile):
         encoding: str = "utf-8-sig",
     ) -> None:
         file = require_file(path)
-        _check_options(columns, target, classes, delimiter, dtype)
-        table = _Table(file, columns, target, header, bool(classes))
+        wanted = None if columns is None else _columns("columns", columns)
+        wanted_target = None if target is None else _columns("target", [target])[0]
+        names: bool | list[str] = _checked_classes(classes, target)
+        _check_format(delimiter, encoding)
+        _check_types(dtype, target_dtype)
+        if missing is not None and (not isinstance(missing, Real) or isinstance(missing, bool)):
+            raise OptionError(f"missing: expected a number, got {missing!r}.")
+        table = _Table(file, wanted, wanted_target, header, names is not False)
         table.read(delimiter, encoding)
         self.feature_names = [table.names[place] for place in table.places]
         self.target_name = None if table.target is None else table.names[table.target]
         self.classes: list[str] | None = None
-        features = table.features(missing).astype(dtype.name)
+        features = table.features(missing, dtype)
         if table.target is None:
             super().__init__(file, features)
             return
-        if classes is not False:
-            self.classes, targets = table.numbered(None if classes is True else list(classes))
+        if names is not False:
+            self.classes, targets = table.numbered(None if names is True else names)
         else:
             targets = table.target_numbers(target_dtype)
         super().__init__(file, features, targets)
@@ -113,7 +127,7 @@ class _Table:
     """The cells of a file that are wanted, and on which line each row stands."""
 
     def __init__(
-        self, file: Path, columns: Sequence[Column] | None, target: Column | None, header: bool, texts: bool
+        self, file: Path, columns: list[Column] | None, target: Column | None, header: bool, texts: bool
     ) -> None:
         self.file = file
         self.wanted = columns
@@ -133,10 +147,8 @@ class _Table:
             with self.file.open(encoding=encoding, newline="") as lines:
                 reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
                 self._read_rows(reader)
-        except UnicodeDecodeError as error:
-            raise DataError(
-                f"{self.file}: is not text in {encoding} ({error.reason} at byte {error.start}). Pass encoding=."
-            ) from None
+        except UnicodeError as error:
+            raise DataError(f"{_undecodable(self.file, encoding, error)} Pass encoding=.") from None
         except csv.Error as error:
             raise DataError(
                 f"{self.file}, line {reader.line_num}: is not a row of a CSV file ({error})."
@@ -151,28 +163,21 @@ class _Table:
             raise DataError(f"{self.file}: is empty.")
         self.names = [name.strip() for name in first] if self.header else [str(i) for i in range(len(first))]
         self._choose()
-        width = len(self.names)
-        places, target, texts = self.places, self.target, self.texts
-        extend, add_line = self.values.extend, self.lines.append
-        row: list[str] | None = next(rows, None) if self.header else first
-        while row is not None:
+        width, target = len(self.names), self.target
+        for row in rows if self.header else chain([first], rows):
+            line = reader.line_num
             if len(row) != width:
                 raise DataError(
-                    f"{self.file}, line {reader.line_num}: expected {width} cells, got {len(row)}. A cell that "
+                    f"{self.file}, line {line}: expected {width} cells, got {len(row)}. A cell that "
                     "contains the delimiter must stand in quotes."
                 )
-            try:
-                extend([float(row[place]) for place in places])
-            except ValueError:
-                del self.values[len(self.lines) * len(places) :]
-                extend([self._feature(row[place], place, reader.line_num) for place in places])
+            self.values.extend(self._features([row[place] for place in self.places], line))
             if target is not None:
-                if texts:
+                if self.texts:
                     self.target_texts.append(row[target].strip())
                 else:
-                    self.target_values.append(self._label(row[target], target, reader.line_num))
-            add_line(reader.line_num)
-            row = next(rows, None)
+                    self.target_values.append(self._label(row[target], target, line))
+            self.lines.append(line)
 
     def _choose(self) -> None:
         if self.wanted_target is not None:
@@ -211,58 +216,66 @@ class _Table:
     def _where(self, line: int, place: int) -> str:
         return f"{self.file}, line {line}, column {self.names[place]!r}"
 
+    def _features(self, cells: list[str], line: int) -> list[float]:
+        if "_" not in "".join(cells):
+            with suppress(ValueError):  # the cell that is no number is looked for below
+                return [float(cell) for cell in cells]
+        return [self._feature(cell, place, line) for cell, place in zip(cells, self.places, strict=True)]
+
     def _feature(self, cell: str, place: int, line: int) -> float:
-        if not cell.strip():
-            return math.nan
-        try:
-            return float(cell)
-        except ValueError:
+        value = _number(cell) if cell.strip() else math.nan
+        if value is None:
             raise DataError(
                 f"{self._where(line, place)}: expected a number, got {_shortened(cell)}. Choose other columns= or "
                 "mend the cell."
-            ) from None
+            )
+        return value
 
     def _label(self, cell: str, place: int, line: int) -> float:
-        try:
-            value = float(cell)
-        except ValueError:
-            value = math.nan
-        if math.isfinite(value):
-            return value
-        raise DataError(
-            f"{self._where(line, place)}: expected a label that is a number, got {_shortened(cell)}. Pass "
-            "classes=True if labels are names."
-        )
+        value = _number(cell)
+        if value is None or not math.isfinite(value):
+            raise DataError(
+                f"{self._where(line, place)}: expected a label that is a number, got {_shortened(cell)}. Pass "
+                "classes=True if labels are names."
+            )
+        return value
 
-    def features(self, missing: float | None) -> Any:
+    def features(self, missing: float | None, dtype: DType) -> Any:
         values = np.array(self.values).reshape(len(self.lines), len(self.places))
-        wrong = ~np.isfinite(values)
+        gaps = np.isnan(values)
         if missing is not None:
-            values[np.isnan(values)] = missing
-            wrong = np.isinf(values) & ~np.isinf(missing)
+            values[gaps] = missing
+        converted = _converted(values, dtype)
+        wrong = ~np.isfinite(converted)
+        if missing is not None:
+            wrong &= ~gaps
         if wrong.any():
             row, column = np.argwhere(wrong)[0].tolist()
             where = self._where(self.lines[row], self.places[column])
-            if np.isnan(values[row, column]):
+            if gaps[row, column]:
                 raise DataError(
                     f"{where}: expected a number, found none. Pass missing= with what it stands for."
                 )
-            raise DataError(f"{where}: expected a finite number, got {values[row, column]}.")
-        return values
+            value = values[row, column]
+            expected = "a finite number" if np.isinf(value) else f"a number that {dtype.name} holds"
+            raise DataError(f"{where}: expected {expected}, got {value}.")
+        return converted
 
     def target_numbers(self, dtype: DType) -> Any:
         values = np.array(self.target_values)
-        if dtype.kind.endswith("integer"):
-            limits = np.iinfo(dtype.name)
-            wrong = (values != np.floor(values)) | (values < limits.min) | (values > limits.max)
-            if wrong.any():
-                row = int(np.flatnonzero(wrong)[0])
-                assert self.target is not None
-                raise DataError(
-                    f"{self._where(self.lines[row], self.target)}: expected a whole number that {dtype.name} holds, "
-                    f"got {values[row]:g}."
-                )
-        return values.astype(dtype.name)
+        converted = _converted(values, dtype)
+        if dtype.is_floating:
+            wrong, kind = np.isinf(converted), "number"
+        else:
+            wrong, kind = (converted != values) | (np.abs(values) >= EXACT), "whole number below 2**53"
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            assert self.target is not None
+            raise DataError(
+                f"{self._where(self.lines[row], self.target)}: expected a {kind} that {dtype.name} holds, got "
+                f"{values[row]:.17g}."
+            )
+        return converted
 
     def numbered(self, names: list[str] | None) -> tuple[list[str], Any]:
         assert self.target is not None
@@ -282,29 +295,84 @@ class _Table:
             ) from None
 
 
+def _number(cell: str) -> float | None:
+    """What a cell says, if it is a number; 1_000 is one in Python's source, and a name or a code in a table."""
+    try:
+        return None if "_" in cell else float(cell)
+    except ValueError:
+        return None
+
+
+def _converted(values: Any, dtype: DType) -> Any:
+    """Values in a data type; those that it does not hold become others, which the caller looks for."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return values.astype(dtype.name)
+
+
 def _rank(text: str) -> tuple[bool, int, str]:
     """Whole numbers come first, in their order."""
-    is_number = text.lstrip("+-").isascii() and text.lstrip("+-").isdigit()
-    return (not is_number, int(text) if is_number else 0, text)
+    try:
+        return (False, int(text), text)
+    except ValueError:
+        return (True, 0, text)
 
 
 def _shortened(cell: str) -> str:
     return repr(cell if len(cell) <= 40 else cell[:37] + "...")
 
 
-def _check_options(columns: Any, target: Any, classes: Any, delimiter: Any, dtype: DType) -> None:
+def _undecodable(file: Path, encoding: str, error: UnicodeError) -> str:
+    """What is said of a file that is no text, with the line; the error itself counts from a piece of the file."""
+    try:
+        file.read_bytes().decode(encoding)
+    except UnicodeDecodeError as whole:
+        line = whole.object[: whole.start].count(b"\n") + 1
+        return f"{file}, line {line}: is not text in {encoding} ({whole.reason})."
+    except UnicodeError as whole:
+        error = whole
+    return f"{file}: is not text in {encoding} ({error})."
+
+
+def _columns(argument: str, columns: Any) -> list[Column]:
     if isinstance(columns, str):
         raise OptionError(
             f"columns: expected a list of columns, got the text {columns!r}. Pass [{columns!r}]."
         )
-    for column in [*(columns or ()), *(() if target is None else (target,))]:
-        if not isinstance(column, (str, int)) or isinstance(column, bool):
-            raise OptionError(f"columns, target: expected names or numbers of columns, got {column!r}.")
+    try:
+        return [column if isinstance(column, str) else whole_number("", column) for column in columns]
+    except (TypeError, OptionError):
+        raise OptionError(f"{argument}: expected names or numbers of columns, got {columns!r}.") from None
+
+
+def _checked_classes(classes: Any, target: Any) -> Any:
     if classes is not False and target is None:
         raise OptionError("classes: they belong to a target; say which column with target=.")
-    if isinstance(classes, str) or (not isinstance(classes, bool) and len(set(classes)) != len(classes)):
+    if isinstance(classes, bool):
+        return classes
+    names = [] if isinstance(classes, str) or not isinstance(classes, Iterable) else list(classes)
+    if not names or len(set(names)) < len(names) or not all(isinstance(name, str) for name in names):
         raise OptionError(f"classes: expected True or a list of distinct names, got {classes!r}.")
-    if not isinstance(delimiter, str) or len(delimiter) != 1:
-        raise OptionError(f"delimiter: expected one character, got {delimiter!r}.")
-    if not dtype.is_floating:
-        raise DTypeError(f"dtype: expected a floating-point type for features, got {dtype.name}.")
+    return names
+
+
+def _check_format(delimiter: Any, encoding: str) -> None:
+    if not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '"\r\n':
+        raise OptionError(
+            f"delimiter: expected one character, no quote and no end of line, got {delimiter!r}."
+        )
+    try:
+        codecs.lookup(encoding)
+    except LookupError:
+        raise OptionError(f"encoding: expected the name of an encoding, got {encoding!r}.") from None
+
+
+def _check_types(dtype: Any, target_dtype: Any) -> None:
+    if dtype not in FLOATING:
+        raise DTypeError(f"dtype: expected portanet.float16, float32 or float64 for features, got {dtype!r}.")
+    if target_dtype not in FLOATING and getattr(target_dtype, "kind", "").split()[-1:] not in (
+        ["integer"],
+        ["bool"],
+    ):
+        raise DTypeError(
+            f"target_dtype: expected a type of real numbers, integers or bool, got {target_dtype!r}."
+        )
