@@ -87,6 +87,12 @@ class Generator:
         twin.set_state(self.get_state())
         return twin
 
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            "A Generator is not pickled: in another process it would draw the same numbers once more. Draw without a "
+            "generator= there, or hand on get_state()."
+        )
+
 
 def checked_seed(seed: Any) -> int:
     """A seed as an ``int``, if it is one."""

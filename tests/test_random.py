@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -325,3 +326,8 @@ def test_choices_take_logits_that_want_a_gradient_and_no_integers() -> None:
     assert pn.random.categorical(np.array([50.0, 0.0])).item() == 0
     with pytest.raises(DTypeError, match="logits: expected real floating-point numbers, got int64"):
         pn.random.categorical([1, 2])
+
+
+def test_a_generator_is_not_sent_to_other_processes() -> None:
+    with pytest.raises(TypeError, match=r"would draw the same numbers once more.*get_state\(\)"):
+        pickle.dumps(Generator(3))
