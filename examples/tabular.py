@@ -23,7 +23,6 @@ from common import read_options
 from matplotlib.figure import Figure
 from sklearn.datasets import load_breast_cancer
 from sklearn.inspection import permutation_importance
-from sklearn.metrics import roc_curve
 from sklearn.model_selection import cross_val_score, train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -32,10 +31,13 @@ from tqdm import tqdm
 import portanet as pn
 from portanet import metrics, plot
 from portanet.data import CSVDataset
+from portanet.errors import DataError
 from portanet.sklearn import NetClassifier
 
 CHOICES = [(16,), (64,), (32, 16)]
 """Sizes of the hidden layers to choose from."""
+LEAST = 10
+"""So that each class has rows in what is held out, in each fold, and in what stops the training."""
 
 
 class Table(NamedTuple):
@@ -59,9 +61,18 @@ def write_table(path: Path) -> None:
 
 def read_table(path: Path, target: str | None) -> Table:
     """Read a CSV file with a header; all columns but the target, by default the last one, hold numbers."""
-    data = CSVDataset(path, target=-1 if target is None else target, classes=True, dtype=pn.float64)
-    measurements, numbers = data.arrays
-    return Table(measurements, np.array(data.classes)[numbers], data.feature_names)
+    try:
+        rows = CSVDataset(path, target=-1 if target is None else target, classes=True, dtype=pn.float64)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
+    measurements, numbers = rows.arrays
+    rarest = np.bincount(numbers).argmin()
+    if (numbers == rarest).sum() < LEAST:
+        raise DataError(
+            f"{path}: expected at least {LEAST} rows of each class in column {rows.target_name!r}, but "
+            f"{rows.classes[rarest]!r} has {(numbers == rarest).sum()}. Name the column of the classes with --target"
+        )
+    return Table(measurements, np.array(rows.classes)[numbers], rows.feature_names)
 
 
 def choose(table: Table, seed: int, epochs: int) -> Pipeline:
@@ -86,24 +97,6 @@ def pipeline(sizes: tuple[int, ...], seed: int, epochs: int) -> Pipeline:
         sizes, lr=0.003, batch_size=64, epochs=epochs, early_stopping=True, random_state=seed % 2**32
     )
     return make_pipeline(StandardScaler(), net)
-
-
-def draw_roc(truth: np.ndarray, decisions: np.ndarray, name: str, area: float, folder: Path) -> None:
-    """Draw which share of the one class is found at which share of false alarms."""
-    false_alarms, found, _ = roc_curve(truth, decisions)
-    figure = Figure(figsize=(5.2, 4.8), layout="constrained")
-    ax = figure.add_subplot()
-    ax.plot(false_alarms, found, color=plot.COLOURS[0], linewidth=2.2, label=f"network, area {area:.4f}")
-    ax.plot([0, 1], [0, 1], "--", color="grey", linewidth=1, label="guessing, area 0.5")
-    ax.set(
-        xlabel=f"share of the others called {name}",
-        ylabel=f"share of {name} found",
-        title="ROC curve on the held-out rows",
-        aspect="equal",
-    )
-    ax.grid(alpha=0.25)
-    ax.legend(loc="lower right", frameon=False)
-    print(f"picture: {plot.save(figure, folder / 'roc.png')}")
 
 
 def draw_importance(model: Pipeline, held_out: Table, folder: Path) -> None:
@@ -181,9 +174,16 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     curves = {"training": net.loss_curve_, "held out for stopping": net.validation_loss_curve_}
     loss = plot.loss_curve(curves, xlabel="epochs", ylabel="cross entropy (nats)", title="Loss")
     print(f"picture: {plot.save(loss, options.output / 'loss.png')}")
-    # Of several classes the curve is that of the last one against the others.
-    of_last = area if len(classes) == 2 else metrics.roc_auc(probabilities[:, -1], truth == len(classes) - 1)
-    draw_roc(truth == len(classes) - 1, probabilities[:, -1], classes[-1], of_last, options.output)
+    two = len(classes) == 2
+    ranking = plot.roc_curve(
+        {"network": probabilities[:, 1]} if two else probabilities,
+        truth,
+        class_names=None if two else classes,
+        xlabel=f"share of {classes[0]} called {classes[1]}" if two else "share of the others called so",
+        ylabel=f"share of {classes[1]} found" if two else "share of the class found",
+        title="ROC curve on the held-out rows",
+    )
+    print(f"picture: {plot.save(ranking, options.output / 'roc.png')}")
     draw_importance(model, held_out, options.output)
     return {"losses": net.loss_curve_, "accuracy": accuracy, "area": area}
 

@@ -121,7 +121,8 @@ stand_in: ContextVar[StreamSource | None] = ContextVar("portanet_streams", defau
 """What the default generator's draws come from instead, in this thread or task alone.
 
 A loader sets it while it makes a batch: the numbers that a dataset draws then depend on the batch, and not on which
-worker makes it, or on what other threads draw meanwhile.
+worker makes it, or on what other threads draw meanwhile. An estimator of :mod:`portanet.sklearn` sets a generator of
+its own while it trains.
 """
 
 
@@ -132,6 +133,26 @@ class DefaultGenerator(Generator):
         """The seed and the number of the next stream; safe under threads."""
         source = stand_in.get()
         return super().next_stream() if source is None else source.next_stream()
+
+    # Whoever puts a state back, as a recomputation does, means that of the generator which is drawn from.
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Start again from ``seed``."""
+        source = stand_in.get()
+        return source.manual_seed(seed) if isinstance(source, Generator) else super().manual_seed(seed)
+
+    def get_state(self) -> dict[str, int]:
+        """The seed and the number of draws so far."""
+        source = stand_in.get()
+        return source.get_state() if isinstance(source, Generator) else super().get_state()
+
+    def set_state(self, state: dict[str, int]) -> None:
+        """Go on from a state that :meth:`get_state` gave."""
+        source = stand_in.get()
+        if isinstance(source, Generator):
+            source.set_state(state)
+        else:
+            super().set_state(state)
 
 
 default_generator = DefaultGenerator()

@@ -371,7 +371,12 @@ def test_a_table_of_ones_own(rng: Any, tmp_path: Path, capsys: pytest.CaptureFix
         ("size,kind\n1,a\nnan,b\n", "own.csv, line 3, column 'size': expected a number, found none"),
         ("size,class\n1,a\n", "own.csv: target: there is no column 'kind'; the file has 'size', 'class'"),
         ("size,kind\n", "own.csv: expected rows of data, found none"),
-        (None, "path: no such file"),
+        (
+            "kind,size\n" + "1.5,1\n" * 30 + "2.5,1\n",
+            "own.csv: expected at least 10 rows of each class in column 'kind', but '2.5' has 1",
+        ),
+        ("kind\na\n", "own.csv: expected at least one column of features, got none"),
+        (None, "own.csv cannot be read"),
     ):
         path.unlink() if text is None else path.write_text(text, encoding="utf-8")
         with pytest.raises(SystemExit):

@@ -15,7 +15,7 @@ import portanet as pn
 from portanet.backend import backend_named
 from portanet.errors import DTypeError, OptionError
 from portanet.philox import philox_block, random_words
-from portanet.random import Generator
+from portanet.random import Generator, stand_in
 
 # Known answers of the Random123 distribution: counter, key and result of Philox4x32-10.
 KNOWN_ANSWERS = [
@@ -219,6 +219,24 @@ def test_a_state_is_taken_and_given_back() -> None:
         with pytest.raises(OptionError, match="state: expected what get_state"):
             generator.set_state(spoiled)  # type: ignore[arg-type]
         assert generator.get_state() == before
+
+
+def test_a_stand_in_is_what_the_state_is_taken_from_and_given_to() -> None:
+    """Or a recomputation, which puts the state back, would rewind one generator and draw from another."""
+    default = pn.random.default_generator
+    before = default.get_state()
+    token = stand_in.set(Generator(5))
+    try:
+        state = default.get_state()
+        assert state == {"seed": 5, "draws": 0}
+        first = pn.random.uniform((3,)).tolist()
+        default.set_state(state)
+        assert pn.random.uniform((3,)).tolist() == first
+        pn.manual_seed(6)
+        assert default.next_stream() == (6, 0)
+    finally:
+        stand_in.reset(token)
+    assert default.get_state() == before
 
 
 def test_threads_share_a_generator_without_sharing_a_draw() -> None:

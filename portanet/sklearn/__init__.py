@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NetClassifier", "NetRegressor"]
 
-_find, __dir__ = late_names(__name__, ["estimators", "net", "training"])
+_find, __dir__ = late_names(__name__, ["estimators", "net", "recipe", "inputs"])
 
 
 def __getattr__(name: str) -> Any:

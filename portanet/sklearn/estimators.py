@@ -10,6 +10,7 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from portanet.errors import DataError
 from portanet.nn import functional
+from portanet.sklearn.inputs import refuse_what_is_no_number
 from portanet.sklearn.net import Net
 from portanet.tensor import Tensor
 
@@ -19,8 +20,8 @@ __all__ = ["NetClassifier", "NetRegressor"]
 class NetClassifier(ClassifierMixin, Net):  # type: ignore[misc]
     """A network that tells classes apart, as an estimator of scikit-learn.
 
-    It works in pipelines, searches and cross-validation. A pickled one holds host arrays and not the network's objects.
-    Features are best scaled first, for example with ``sklearn.preprocessing.StandardScaler``.
+    It works in pipelines, searches and cross-validation, and its columns may be those of a data frame. Features are
+    best scaled first, for example with ``sklearn.preprocessing.StandardScaler``.
 
     Parameters
     ----------
@@ -32,7 +33,7 @@ class NetClassifier(ClassifierMixin, Net):  # type: ignore[misc]
     module : callable, optional
         ``module(n_features, n_outputs)`` returns the network to use instead, an ``nn.Module`` that takes inputs of
         shape (n, n_features) and gives (n, n_outputs): one logit for each class, or the values of a regression. A
-        function of a module that can be imported, if the estimator is to be pickled.
+        function or class that can be imported, if the estimator is to be pickled; joblib's processes take any.
     optimizer : str or type, default "AdamW"
         A class of ``portanet.optim``, or its name.
     optimizer_options : dict, optional
@@ -45,13 +46,13 @@ class NetClassifier(ClassifierMixin, Net):  # type: ignore[misc]
         How often the samples are gone through; with early stopping, at most.
     early_stopping : bool, default False
         Hold out a part of the samples, stop once the loss on it falls no further, and keep the weights of the best
-        epoch. ``partial_fit`` does not look at it.
+        epoch, also where all epochs were gone through. ``partial_fit`` does not look at it.
     validation_fraction : float, default 0.1
         The share that is held out.
     patience : int, default 10
-        For how many epochs the loss must not have fallen by ``tol``.
+        After how many epochs in a row that are no better than the best it stops.
     tol : float, default 1e-4
-        What counts as falling.
+        An epoch is better if its loss on the held-out samples is lower than the best by more than this.
     warm_start : bool, default False
         Whether ``fit`` goes on from the weights of the last one; what shapes the network is then not looked at again.
     random_state : int, RandomState or None, default None
@@ -84,9 +85,18 @@ class NetClassifier(ClassifierMixin, Net):  # type: ignore[misc]
     Notes
     -----
     A sample's weight multiplies its loss. As long as all samples fit into one batch, this is the same as repeating it.
+    Weights that balance classes are ``sklearn.utils.class_weight.compute_sample_weight("balanced", y)``.
 
-    Layers draw random numbers from the generator of the process, which is given back as it was. So of several
-    estimators in threads of one process one is trained at a time.
+    A last batch of one single sample is left out of its epoch, since batch normalization cannot work on it; the next
+    epoch leaves out another one.
+
+    Training is :func:`portanet.train.fit`. Ctrl-C lets the step end; what was learnt so far can then be used. Random
+    numbers come from a generator of the estimator's own: that of the process is not touched, and estimators may be
+    trained in several threads at once.
+
+    Pickle and joblib keep a trained estimator with its optimizer, as host arrays; a twin goes on with the same bits.
+    Load only files that you trust, as with every pickle. For the weights alone there is
+    ``portanet.save(classifier.module_.state_dict(), path)``, whose files run no code.
 
     Examples
     --------
@@ -102,9 +112,17 @@ class NetClassifier(ClassifierMixin, Net):  # type: ignore[misc]
         return loss
 
     def _encode(self, y: Any, dtype: Any, *, again: bool, classes: Any) -> tuple[Any, int]:
-        check_classification_targets(y)
-        if not again:
-            self.classes_ = np.unique(y if classes is None else classes)
+        try:
+            check_classification_targets(y)
+            if not again:
+                self.classes_ = np.unique(y if classes is None else classes)
+        except TypeError as error:  # Python cannot put them into an order
+            kinds = ", ".join(sorted({type(label).__name__ for label in y}))
+            raise DataError(
+                f"y: expected labels of one kind, text or numbers, got a mixture of {kinds}."
+            ) from error
+        if len(self.classes_) < 2:
+            raise DataError(f"y: expected at least two classes, got one class, {self.classes_.tolist()}.")
         unknown = np.setdiff1d(y, self.classes_)
         if unknown.size:
             raise DataError(
@@ -126,17 +144,20 @@ class NetClassifier(ClassifierMixin, Net):  # type: ignore[misc]
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            As :meth:`fit`; or if classes come that were not told of in the first call.
         """
         again = hasattr(self, "module_")
         if not again and classes is None:
-            raise ValueError(
-                "classes: expected all classes that will come, in the first call to partial_fit."
-            )
+            raise DataError("classes: expected all classes that will come, in the first call to partial_fit.")
         if again and classes is not None and not np.array_equal(np.unique(classes), self.classes_):
-            raise ValueError(
+            raise DataError(
                 f"classes: expected those of the first call, {self.classes_.tolist()}, got {classes!r}."
             )
-        return self._learn(X, y, sample_weight, again=again, epochs=None, classes=classes)
+        return self._learn(X, y, sample_weight, again=again, once=True, classes=classes)
 
     def decision_function(self, X: Any) -> Any:
         """The logits, shape (n_samples, n_classes); for two classes that of the second less the first, (n_samples,)."""
@@ -148,7 +169,7 @@ class NetClassifier(ClassifierMixin, Net):  # type: ignore[misc]
         return np.exp(self.predict_log_proba(X))
 
     def predict_log_proba(self, X: Any) -> Any:
-        """The logarithm of the probabilities, finite where they themselves are too small for a number."""
+        """The logarithm of the probabilities, same shape, finite where they themselves are too small for a number."""
         logits = self._outputs(X)
         logits = logits - logits.max(axis=1, keepdims=True)
         return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
@@ -181,9 +202,11 @@ class NetRegressor(RegressorMixin, Net):  # type: ignore[misc]
         return loss
 
     def _encode(self, y: Any, dtype: Any, *, again: bool, classes: Any) -> tuple[Any, int]:
-        if np.abs(y).max() > np.finfo(dtype).max:
+        refuse_what_is_no_number("y", y)
+        numbers = y.astype(np.float64)
+        if np.abs(numbers).max() > np.finfo(dtype).max:
             raise DataError(f"y: some targets are too large for {dtype}. Scale them.")
-        targets = y.astype(dtype).reshape(len(y), -1)
+        targets = numbers.astype(dtype).reshape(len(y), -1)
         if again and targets.shape[1] != self._recipe.out_features:
             raise DataError(
                 f"y: expected {self._recipe.out_features} columns as before, got {targets.shape[1]}."
@@ -193,7 +216,7 @@ class NetRegressor(RegressorMixin, Net):  # type: ignore[misc]
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """Go through some samples once; the optimizer goes on, too. Arguments as in :meth:`fit`."""
-        return self._learn(X, y, sample_weight, again=hasattr(self, "module_"), epochs=None)
+        return self._learn(X, y, sample_weight, again=hasattr(self, "module_"), once=True)
 
     def predict(self, X: Any) -> Any:
         """The values, of shape (n_samples,) or (n_samples, n_outputs) as the targets had."""

@@ -1,35 +1,37 @@
-"""What both estimators share: parameters, training, pickling."""
+"""What both estimators share: parameters, training by ``portanet.train.fit``, pickling."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+import math
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
-import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from portanet import nn, optim
 from portanet.backend import use_backend
 from portanet.checks import check_number, whole_number
-from portanet.errors import DataError, OptionError, ShapeError
-from portanet.random import default_generator
-from portanet.sklearn.training import (
-    Recipe,
-    Samples,
-    StopEarly,
-    ask,
-    prepare,
-    randomness,
-    to_host_arrays,
-    train,
-)
+from portanet.data import DataLoader, TensorDataset
+from portanet.errors import DataError, OptionError
+from portanet.functions.inspection import to_host
+from portanet.random import Generator, stand_in
+from portanet.sklearn.inputs import checked_weights, refuse_what_is_no_number
+from portanet.sklearn.recipe import Recipe
 from portanet.tensor import Tensor, asarray
+from portanet.train.callbacks import Callback, EarlyStopping
+from portanet.train.evaluation import predict
+from portanet.train.loop import fit
+from portanet.train.run import Run
+from portanet.trees import flatten
 
 __all__ = ["Net"]
+
+ROWS_AT_ONCE = 4096
+"""So that a wide network does not need the activations of all samples in memory when it is asked."""
 
 
 class Net(BaseEstimator):  # type: ignore[misc]
@@ -38,11 +40,12 @@ class Net(BaseEstimator):  # type: ignore[misc]
     _several_outputs = False
     _random_state: dict[str, int]
     _recipe: Recipe
+    _optimizer: optim.Optimizer
     module_: nn.Module
 
     def __init__(
         self,
-        hidden_layer_sizes: Sequence[int] | int = (100,),
+        hidden_layer_sizes: Iterable[int] | int = (100,),
         activation: str | Callable[[], nn.Module] = "relu",
         *,
         module: Callable[[int, int], nn.Module] | None = None,
@@ -105,29 +108,22 @@ class Net(BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            If data or parameters are not what is expected, or training diverges.
+            If data or parameters are not what is expected, or training diverges. A network from an earlier call, which
+            this one was to replace or has spoilt, is then gone.
         """
         again = bool(self.warm_start) and hasattr(self, "module_")
-        epochs = whole_number("epochs", self.epochs, low=1)
-        return self._learn(X, y, sample_weight, again=again, epochs=epochs, stop_early=self.early_stopping)
+        return self._learn(X, y, sample_weight, again=again, once=False)
 
     def _learn(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any,
-        *,
-        again: bool,
-        epochs: int | None,
-        stop_early: bool = False,
-        classes: Any = None,
+        self, X: Any, y: Any, sample_weight: Any, *, again: bool, once: bool, classes: Any = None
     ) -> Any:
-        """Train for some epochs or, with None, once more on other samples, when the optimizer goes on, too."""
+        """Train a new network, or the one that is there ``again``: for all epochs or, with its optimizer, ``once``."""
+        epochs = 1 if once else whole_number("epochs", self.epochs, low=1)
         batch_size = whole_number("batch_size", self.batch_size, low=1)
-        patience = whole_number("patience", self.patience, low=1)
-        check_number("tol", self.tol, low=0.0)
-        X, y = validate_data(
-            self,
+        stopping, stop_early = self._stopping(), self.early_stopping and not once
+        if not again:
+            self._forget()
+        X, y = self._validated(
             X,
             y,
             dtype=self._recipe.dtype if again else self._admitted_dtypes(),
@@ -136,46 +132,80 @@ class Net(BaseEstimator):  # type: ignore[misc]
             y_numeric=self._several_outputs,
         )
         targets, outputs = self._encode(y, X.dtype, again=again, classes=classes)
-        parts = [X, targets] if sample_weight is None else [X, targets, _checked_weights(sample_weight, X)]
+        parts = [X, targets] if sample_weight is None else [X, targets, checked_weights(sample_weight, X)]
         source = check_random_state(self.random_state)
+        # Also drawn to go on, so that the same samples are held out again.
         first_state = {"seed": int(source.randint(2**31 - 1)), "draws": 0}
-        with self._place(again), randomness(self._random_state if again else first_state):
-            stop = None
+        if stop_early:
+            parts, held_out = self._hold_out(parts, source)
+        with self._place(again), _drawing(self._random_state if again else first_state) as generator:
+            if not (again and once):
+                self._build(X, outputs, again=again)
+            samples = _Samples(*map(asarray, parts))
+            rest = len(samples) % batch_size if len(samples) > batch_size else 0
+            validation = None
             if stop_early:
-                parts, held_out = self._hold_out(parts, source)
-                stop = StopEarly(_samples(held_out), patience, self.tol)
-            samples = _samples(parts)
-            if again:
-                recipe, module = self._recipe, self.module_
-            else:
-                recipe = Recipe(
-                    *(self.n_features_in_, outputs, self.hidden_layer_sizes, self.activation, self.module),
-                    *(self.optimizer, self.optimizer_options, X.dtype.name),
-                )
-                module = prepare(recipe.make_module(), samples.inputs, outputs)
-            if epochs is not None or not again:
-                recipe = recipe._replace(optimizer=self.optimizer, optimizer_options=self.optimizer_options)
-                self._optimizer = recipe.make_optimizer(module, self.lr)
-            self._recipe, self.module_ = recipe, module
-            if not again:
-                self.loss_curve_: list[float] = []
-                self.validation_loss_curve_: list[float] = []
+                validation = DataLoader(_Samples(*map(asarray, held_out)), batch_size=ROWS_AT_ONCE)
+            module = self.module_
             try:
-                train(
-                    self.module_,
-                    self._loss,
+                fit(
+                    module,
+                    self._mean_loss,
                     self._optimizer,
-                    samples,
-                    epochs=epochs or 1,
-                    batch_size=batch_size,
-                    stop=stop,
-                    report=self._report,
+                    DataLoader(samples, batch_size=batch_size, shuffle=True, drop_last=rest == 1),
+                    epochs=epochs,
+                    validation=validation,
+                    callbacks=[_Curves(self), *([stopping] if stop_early else [])],
+                    save_interrupted=False,
                 )
+            except Exception:
+                self._forget()
+                raise
             finally:  # after Ctrl-C it can be asked, pickled and trained on
-                self._random_state = default_generator.get_state()
+                self._random_state = generator.get_state()
                 self.n_iter_ = len(self.loss_curve_)
-                self.module_.eval()
+                module.eval()
+            if stop_early:  # the callback gives them back only where it stops the run
+                module.load_state_dict(stopping.state_dict()["weights"])
         return self
+
+    def _build(self, X: Any, outputs: int, *, again: bool) -> None:
+        """Make a network, unless it is to go on ``again``, and its optimizer."""
+        if again:
+            recipe, module = self._recipe, self.module_
+        else:
+            recipe = Recipe(
+                *(self.n_features_in_, outputs, self.hidden_layer_sizes, self.activation, self.module),
+                *(self.optimizer, self.optimizer_options, self.lr, X.dtype.name),
+            )
+            module = recipe.make_module(example=asarray(X[:2]))
+            self.loss_curve_: list[float] = []
+            self.validation_loss_curve_: list[float] = []
+        recipe = recipe._replace(
+            optimizer=self.optimizer, optimizer_options=self.optimizer_options, lr=self.lr
+        )
+        self._optimizer = recipe.make_optimizer(module)
+        self._recipe, self.module_ = recipe, module
+
+    def _forget(self) -> None:
+        """Be as before the first fit, so that no network is asked about data that it was not trained on."""
+        for name in {"module_", "_optimizer"} & set(vars(self)):
+            delattr(self, name)
+
+    def _validated(self, *arrays: Any, **options: Any) -> Any:
+        """What scikit-learn makes of X, and of y; its errors say of no column that it holds something else."""
+        try:
+            return validate_data(self, *arrays, **options)
+        except (TypeError, ValueError) as error:
+            columns = getattr(arrays[0], "columns", None)
+            if columns is None:
+                about_values = isinstance(error, ValueError)
+            else:  # or about their names
+                about_values = list(getattr(self, "feature_names_in_", columns)) == list(columns)
+            if about_values:
+                for name, array in zip("Xy" if self._several_outputs else "X", arrays):
+                    refuse_what_is_no_number(name, array, error)
+            raise
 
     def _admitted_dtypes(self) -> list[str]:
         if self.dtype not in (None, "float32", "float64"):
@@ -188,39 +218,55 @@ class Net(BaseEstimator):  # type: ignore[misc]
             return use_backend(str(next(self.module_.parameters()).device))
         return nullcontext() if self.backend is None else use_backend(self.backend)
 
+    def _mean_loss(self, outputs: Tensor, target: tuple[Tensor, ...]) -> Tensor:
+        """The mean of the losses of a batch, each times the weight of its sample."""
+        targets, *weights = target
+        if not weights:
+            return self._loss(outputs, targets, reduction="mean")
+        each = self._loss(outputs, targets, reduction="none")
+        if len(each.shape) > 1:  # several outputs of a regression
+            each = each.mean(axis=1)
+        weighted: Tensor = (each * weights[0]).mean()
+        return weighted
+
+    def _stopping(self) -> EarlyStopping:
+        patience = whole_number("patience", self.patience, low=1)
+        check_number("tol", self.tol, low=0.0)
+        check_number("validation_fraction", self.validation_fraction, low=0.0, high=1.0, open_end=True)
+        return EarlyStopping("validation_loss", patience=patience - 1, min_delta=self.tol, restore_best=True)
+
     def _hold_out(self, parts: list[Any], source: Any) -> tuple[list[Any], list[Any]]:
         """What to train on, and a fraction to stop by, in which each class has its share."""
-        check_number("validation_fraction", self.validation_fraction, low=0.0, high=1.0, open_end=True)
-        split = train_test_split(
-            *parts,
-            test_size=self.validation_fraction,
-            random_state=source,
-            stratify=None if self._several_outputs else parts[1],
-        )
+        try:
+            split = train_test_split(
+                *parts,
+                test_size=self.validation_fraction,
+                random_state=source,
+                stratify=None if self._several_outputs else parts[1],
+            )
+        except ValueError as error:
+            raise DataError(
+                f"validation_fraction: {self.validation_fraction} of {len(parts[0])} samples cannot be held out for "
+                f"early_stopping: {error}"
+            ) from error
         return split[::2], split[1::2]
-
-    def _report(self, loss: float, held_out: float | None) -> None:
-        self.loss_curve_.append(loss)
-        told = f"epoch {len(self.loss_curve_)}: loss {loss:.6f}"
-        if held_out is not None:
-            self.validation_loss_curve_.append(held_out)
-            told += f", held out {held_out:.6f}"
-        if self.verbose:
-            print(told)  # noqa: T201 - it was asked for
 
     def _outputs(self, X: Any) -> Any:
         """The network's outputs, a host array of shape (n_samples, outputs)."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=self._recipe.dtype, reset=False)
+        X = self._validated(X, dtype=self._recipe.dtype, reset=False)
         with self._place():
-            return ask(self.module_, X)
+            return to_host(predict(self.module_, X, batch_size=ROWS_AT_ONCE))
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "module_")
 
     def __getstate__(self) -> dict[str, Any]:
         """With host arrays instead of the network and the optimizer, so that the file holds plain numbers."""
         state = dict(super().__getstate__())
         for name in ("module_", "_optimizer"):
             if name in state:
-                state[name] = to_host_arrays(state[name].state_dict())
+                state[name] = _on_the_host(state[name].state_dict())
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -228,28 +274,62 @@ class Net(BaseEstimator):  # type: ignore[misc]
         super().__setstate__(state)
         if "module_" not in state:
             return
-        del self.module_, self._optimizer
-        with self._place(again=False), randomness(state["_random_state"]):
+        self._forget()
+        with self._place(again=False), _drawing(state["_random_state"]):
             module = self._recipe.make_module().eval()
             module.load_state_dict(state["module_"])
-            optimizer = self._recipe.make_optimizer(module, self.lr)
+            optimizer = self._recipe.make_optimizer(module)
             optimizer.load_state_dict(state["_optimizer"])
         self.module_, self._optimizer = module, optimizer
 
 
-def _samples(parts: list[Any]) -> Samples:
-    """Host arrays as Tensors of the backend in use."""
-    tensors = [asarray(part) for part in parts]
-    return Samples(tensors[0], tensors[1], tensors[2] if len(tensors) > 2 else None)
+class _Curves(Callback):
+    """Keeps an estimator's curves, and prints them if it is asked to."""
+
+    def __init__(self, net: Net) -> None:
+        self.net = net
+
+    def on_epoch_end(self, run: Run) -> None:
+        net, row = self.net, run.history.rows[-1]
+        losses = {"loss": row["loss"]}
+        if "validation_loss" in row:
+            losses["held out"] = row["validation_loss"]
+        told = ", ".join(f"{name} {value:.6f}" for name, value in losses.items())
+        told = f"epoch {len(net.loss_curve_) + 1}: {told}"
+        if not all(map(math.isfinite, losses.values())):
+            raise OptionError(
+                f"lr: training diverged, {told}. Choose a smaller lr, or scale the features, for example with "
+                "sklearn.preprocessing.StandardScaler."
+            )
+        for curve, value in zip((net.loss_curve_, net.validation_loss_curve_), losses.values()):
+            curve.append(value)
+        if net.verbose:
+            print(told)  # noqa: T201 - it was asked for
 
 
-def _checked_weights(sample_weight: Any, X: Any) -> Any:
-    """Weights of samples in the data type of the features, with a mean of 1."""
-    weights = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
-    if weights.shape != (len(X),):
-        raise ShapeError(
-            f"sample_weight: expected one for each sample, shape ({len(X)},), got {weights.shape}."
-        )
-    if weights.min() < 0 or not weights.any():
-        raise DataError("sample_weight: expected weights of at least 0, not all of them zero.")
-    return (weights / weights.mean()).astype(X.dtype)
+class _Samples(TensorDataset):
+    """Inputs, targets and perhaps weights; the last two go to the loss together."""
+
+    draws = False
+
+    def batch(self, indices: Any) -> Any:
+        inputs, *target = super().batch(indices)
+        return inputs, tuple(target)
+
+
+@contextmanager
+def _drawing(state: dict[str, int]) -> Iterator[Generator]:
+    """Draw weights, shuffles and dropout masks from a generator of one's own, in this thread alone."""
+    generator = Generator(0)
+    generator.set_state(state)
+    token = stand_in.set(generator)
+    try:
+        yield generator
+    finally:
+        stand_in.reset(token)
+
+
+def _on_the_host(state: Any) -> Any:
+    """A state dict with host copies in place of its Tensors."""
+    leaves, rebuild = flatten(state)
+    return rebuild([to_host(leaf).copy() for leaf in leaves])

@@ -36,6 +36,7 @@ def fit(
     accumulate: int = 1,
     clip: float | None = None,
     resume: str | os.PathLike[str] | None = None,
+    save_interrupted: bool = True,
 ) -> History:
     """Train a model.
 
@@ -67,6 +68,8 @@ def fit(
     resume : str or path, optional
         A checkpoint to go on from; or a folder, of which the newest sound one is taken, and which may be empty at
         first. What comes then is the same, bit for bit, as if the run had never stopped.
+    save_interrupted : bool, default True
+        Whether a run that Ctrl-C stops is saved: where its checkpoints are, or else in the current folder.
 
     Returns
     -------
@@ -80,8 +83,8 @@ def fit(
     DataError
         If there are no batches, or they are no such pairs.
     KeyboardInterrupt
-        After Ctrl-C. The step is finished first and the run saved; the message says where, and how to go on. A second
-        Ctrl-C stops at once.
+        After Ctrl-C. The step is finished first and the run saved, if it shall be; the message says where, and how to
+        go on. A second Ctrl-C stops at once.
 
     Notes
     -----
@@ -118,7 +121,8 @@ def fit(
                 run.close_epoch(_validate(run, validation, interruption))
                 _stop_if_asked(interruption)
         except InterruptionError:
-            raise KeyboardInterrupt(run.save_interrupted()) from None
+            told = run.save_interrupted() if save_interrupted else "Training was interrupted, and not saved."
+            raise KeyboardInterrupt(told) from None
         finally:
             for callback in run.callbacks:
                 callback.on_end(run)
