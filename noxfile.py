@@ -82,7 +82,8 @@ def oldest(session: nox.Session) -> None:
         for extra in ("examples", "jax", "special", "tensorboard")
         for requirement in EXTRAS[extra]
     ]
-    session.install("-e", ".", *lowest(DEPENDENCIES + extras), *group("test"))
+    requirements = [*DEPENDENCIES, *extras, *group("onnx")]
+    session.install("-e", ".", *lowest(requirements), *group("test"))
     session.run("pytest", "-n", "2", *SUITE, *session.posargs, env=ONE_THREAD)
 
 
