@@ -101,9 +101,19 @@ def test_classes_outside_the_matrix() -> None:
         metrics.confusion_matrix([0, 2], [1, 1], num_classes=2)
     with pytest.raises(DataError, match="classes must be from 0 to 2, got -1 to 2"):
         metrics.confusion_matrix([0, 2], [1, -1])
+    with pytest.raises(
+        DataError, match=r"class 123456789 occurs, so the matrix would have .* cells. Number classes"
+    ):
+        metrics.confusion_matrix([0, 123_456_789], [1, 1])  # an identity number, and no class
     for num_classes in (0, -1, 2.0, "2"):
         with pytest.raises(OptionError, match="num_classes: expected a whole number of at least 1"):
             metrics.confusion_matrix([0, 1], [1, 1], num_classes=num_classes)  # type: ignore[arg-type]
+
+
+def test_the_positive_class_is_a_whole_number() -> None:
+    for metric in (metrics.precision, metrics.recall, metrics.f1):
+        with pytest.raises(OptionError, match="positive: expected a whole number, got 'spam'"):
+            metric([0, 1], [0, 1], positive="spam")  # type: ignore[arg-type]
 
 
 def test_many_points_do_not_take_long(rng: Any) -> None:

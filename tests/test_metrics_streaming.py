@@ -13,6 +13,7 @@ import pytest
 
 import portanet as pn
 from portanet import metrics
+from portanet.anomaly import observe
 from portanet.errors import DataError, DTypeError, OptionError, ShapeError, StateDictError
 from portanet.metrics import (
     F1,
@@ -433,6 +434,9 @@ def test_a_metric_of_ones_own() -> None:
         with pytest.raises(NotImplementedError, match="Unfinished must define"):
             call(Unfinished())
     assert Unfinished().state_dict() == {}
+    Unfinished.reset = lambda self: None  # type: ignore[method-assign]
+    with pytest.raises(NotImplementedError, match="Unfinished must name what is to be merged in state_names"):
+        Unfinished().merge({})
 
 
 def test_f1_of_classes(rng: Any, reference: Any) -> None:
@@ -441,3 +445,163 @@ def test_f1_of_classes(rng: Any, reference: Any) -> None:
         expected = reference.f1_score(targets == positive, predicted == positive)
         assert metrics.f1(predicted, targets, positive=positive) == pytest.approx(expected)
     assert math.isnan(metrics.f1([0], [0]))
+
+
+@pytest.mark.parametrize("float_targets", [False, True])
+def test_a_map_of_single_logits_may_keep_or_lack_its_axis_of_channels(
+    backend: str, rng: Any, reference: Any, float_targets: bool
+) -> None:
+    """As a network for masks gives it, (n, 1, height, width); as one class of one it would be 0 everywhere."""
+    masks = rng.integers(0, 2, (3, 4, 5))
+    outputs = (rng.normal(size=(3, 1, 4, 5)) + masks[:, None]).astype(np.float32)
+    truth, guess = masks.ravel(), outputs.ravel() > 0
+    targets = masks.astype(np.float32) if float_targets else masks
+    for given in ((outputs, targets), (outputs[:, 0], targets[:, None])):
+        assert stream(Accuracy(), *given) == pytest.approx(reference.accuracy_score(truth, guess))
+        assert stream(F1(), *given) == pytest.approx(reference.f1_score(truth, guess))
+        assert stream(ROCAUC(), *given) == pytest.approx(reference.roc_auc_score(truth, outputs.ravel()))
+        errors = (outputs[:, 0] - targets).astype(float)
+        assert stream(MeanAbsoluteError(), *given) == pytest.approx(np.abs(errors).mean(), rel=1e-6)
+
+
+@pytest.mark.parametrize("sizes", [[1] * 300, [70_000, 3, 70_000], [5, 65_531, 1]])
+def test_batches_that_wait_to_be_counted_are_all_counted(rng: Any, reference: Any, sizes: list[int]) -> None:
+    targets, predicted = rng.integers(0, 4, (2, sum(sizes)))
+    matrix, macro, copied = ConfusionMatrix(4), Precision("macro", num_classes=4), ConfusionMatrix(4)
+    start = 0
+    for k, size in enumerate(sizes):
+        part = slice(start, start + size)
+        for metric in (matrix, macro, copied):
+            metric.update(predicted[part], targets[part])
+            assert sum(pairs.shape[1] for pairs in metric._waiting) < 65_536, "memory is bounded"
+            assert len(metric._waiting) < 128
+        if k % 7 == 0:  # a checkpoint in between changes nothing
+            state, copied = copied.state_dict(), ConfusionMatrix(4)
+            copied.load_state_dict(state)
+        start += size
+    expected = reference.confusion_matrix(targets, predicted)
+    for metric in (matrix, copied):
+        for _ in range(2):
+            np.testing.assert_array_equal(metric.compute().numpy(), expected)
+    expected = reference.precision_score(targets, predicted, average="macro")
+    assert macro.compute() == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("metric", [Accuracy, TopKAccuracy])
+def test_hits_are_counted_where_float32_cannot_count_any_more(backend: str, metric: Any) -> None:
+    made = metric(**({"k": 1} if metric is TopKAccuracy else {}))
+    many = 2**53
+    made.load_state_dict({"hits": pn.asarray(many), "count": many})
+    for _ in range(3):
+        made.update(pn.asarray([[0.0, 1.0]]), pn.asarray([1]))
+    assert int(made.hits.item()) == many + 3 == made.count
+
+
+@pytest.mark.parametrize("metric", [MeanSquaredError, MeanAbsoluteError])
+def test_errors_add_up_where_float32_would_lose_them(backend: str, metric: Any) -> None:
+    made, many = metric(), 2**24
+    made.load_state_dict({"total": pn.asarray(float(many), dtype=pn.float64), "count": many})
+    for _ in range(64):
+        made.update(pn.asarray([1.0]), pn.asarray([0.0]))
+    assert made.compute() == 1.0
+
+
+def test_r2_of_many_small_batches_is_that_of_all(rng: Any, reference: Any) -> None:
+    targets = 1e6 + rng.normal(size=(3000, 2)) * (1.0, 1e-3)
+    outputs = targets + rng.normal(size=(3000, 2)) * (0.5, 1e-3)
+    metric = R2()
+    for start in range(0, 3000, 7):
+        metric.update(outputs[start : start + 7], targets[start : start + 7])
+    assert metric.compute() == pytest.approx(reference.r2_score(targets, outputs), rel=1e-6)
+    with pytest.raises(
+        ShapeError, match=r"targets: expected 2 numbers in each sample, as before, got .*\(4, 3\)"
+    ):
+        metric.update(outputs[:12].reshape(4, 6)[:, :3], targets[:12].reshape(4, 6)[:, :3])
+
+
+@pytest.mark.parametrize("metric", [ConfusionMatrix, Precision, Recall, F1])
+def test_counts_of_another_number_of_classes_are_refused(metric: Any) -> None:
+    options = {} if metric is ConfusionMatrix else {"average": "macro"}
+    five, three = metric(num_classes=5, **options), metric(num_classes=3, **options)
+    five.update([0, 4], [0, 4])
+    three.update([0, 2], [0, 2])
+    before = np.asarray(three.compute())
+    with pytest.raises(
+        StateDictError, match="it has counted 5 classes, and num_classes is 3. Nothing was changed"
+    ):
+        three.load_state_dict(five.state_dict())
+    np.testing.assert_array_equal(np.asarray(three.compute()), before)
+    free = metric(**options)
+    free.load_state_dict(five.state_dict())
+    np.testing.assert_array_equal(np.asarray(free.compute()), np.asarray(five.compute()))
+
+
+@pytest.mark.parametrize("metric", EVERY)
+def test_a_metric_that_saw_nothing_hands_on_nothing(metric: Any) -> None:
+    made, other = metric(), metric()
+    if metric in (Accuracy, ConfusionMatrix, F1, Precision, Recall):
+        made.update([1.0, -1.0], [1, 0])
+    made.load_state_dict(other.state_dict())
+    with pytest.raises(DataError, match="there is nothing to compute"):
+        made.compute()
+
+
+@pytest.mark.parametrize("metric", sorted(set(EVERY) - {ROCAUC}, key=lambda metric: metric.__name__))
+def test_an_update_is_one_op(metric: Any, rng: Any) -> None:
+    """Beside a step of a small network each op counts: with 25 of them precision took twice as long as the step."""
+    outputs, targets = pn.asarray(rng.normal(size=(4, 2))), pn.asarray([0, 1, 1, 0])
+    if metric in (MeanAbsoluteError, MeanSquaredError, R2):
+        targets = outputs + 1.0
+    made = metric()
+    made.update(outputs, targets)
+    ops: list[str] = []
+    with observe(lambda op, *_: ops.append(op.__name__)):
+        made.update(outputs, targets)
+    assert len(ops) == 1, ops
+
+
+def made_with_options(metric: Any) -> Metric:
+    options = (
+        {"average": "macro"}
+        if metric in (Precision, Recall, F1)
+        else {"k": 2}
+        if metric is TopKAccuracy
+        else {}
+    )
+    made: Metric = metric(**options)
+    return made
+
+
+@pytest.mark.parametrize("metric", EVERY)
+def test_what_several_ranks_have_seen_is_merged(backend: str, rng: Any, metric: Any) -> None:
+    targets = np.concatenate([np.arange(3), rng.integers(0, 3, 37)])
+    outputs = logits(rng, targets, 3)
+    if metric in (MeanAbsoluteError, MeanSquaredError, R2):
+        targets = (1000 + rng.normal(size=(40, 3))).astype(np.float32)
+        outputs = targets + outputs
+    whole, *ranks = (made_with_options(metric) for _ in range(5))
+    whole.update(outputs, targets)
+    for rank, part in zip(ranks, (slice(0, 3), slice(3, 3), slice(3, 30), slice(30, 40)), strict=True):
+        if part.start != part.stop:  # one rank has seen nothing
+            rank.update(outputs[part], targets[part])
+    together = made_with_options(metric)
+    for rank in ranks:
+        before = np.asarray(rank.compute()) if rank is not ranks[1] else None
+        together.merge(rank.state_dict())
+        if before is not None:
+            np.testing.assert_array_equal(np.asarray(rank.compute()), before)
+    np.testing.assert_allclose(np.asarray(together.compute()), np.asarray(whole.compute()), rtol=1e-9)
+    with pytest.raises(StateDictError, match="it has momentum"):
+        together.merge({"momentum": 1})
+
+
+@pytest.mark.parametrize("metric", [ConfusionMatrix, F1, ROCAUC, R2])
+def test_a_state_of_other_classes_or_outputs_is_not_merged(rng: Any, metric: Any) -> None:
+    three, four = made_with_options(metric), made_with_options(metric)
+    for made, classes in ((three, 3), (four, 4)):
+        outputs = rng.normal(size=(8, classes))
+        made.update(outputs, outputs + 1.0 if metric is R2 else np.arange(8) % classes)
+    before = np.asarray(three.compute())
+    with pytest.raises(StateDictError, match=r"4\b.* expected .*3\b.*Nothing was changed"):
+        three.merge(four.state_dict())
+    np.testing.assert_array_equal(np.asarray(three.compute()), before)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -97,8 +99,10 @@ def test_losses_too_few_to_average_and_a_single_one_are_drawn_and_nan_leaves_a_g
     assert line.get_ydata().tolist() == [0.5, 0.4]
     (line,) = plot.loss_curve([0.5]).lines
     assert line.get_marker() == "o"
-    (line,) = plot.loss_curve([0.5, float("nan"), 0.3]).lines
-    np.testing.assert_array_equal(line.get_ydata(), [0.5, np.nan, 0.3])
+    (line,) = plot.loss_curve([0.5, 0.4, float("nan"), 0.3, float("nan"), 0.2, 0.1]).lines
+    np.testing.assert_array_equal(line.get_ydata(), [0.5, 0.4, np.nan, 0.3, np.nan, 0.2, 0.1])
+    assert (line.get_marker(), line.get_markevery()) == ("o", [3]), "between two gaps a line shows nothing"
+    assert plot.loss_curve([0.5, 0.4]).lines[0].get_marker() == "None"
 
 
 def test_a_loss_curve_names_its_axes() -> None:
@@ -221,6 +225,57 @@ def test_names_and_labels_are_the_callers(rng: np.random.Generator) -> None:
     )
     assert legend(axes) == ["cat", "dog"]
     assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_title()) == ("length (cm)", "mass (kg)", "Pets")
+
+
+def test_many_points_are_small_and_take_turns_so_that_no_class_hides_the_others(
+    rng: np.random.Generator,
+) -> None:
+    x, y = some_points(rng, classes=3, count=20_000)
+    axes = plot.points(x, y)
+    drawn = [artist for artist in axes.collections if isinstance(artist, PathCollection)]
+    assert sum(len(artist.get_offsets()) for artist in drawn) == 20_000
+    last = [tuple(artist.get_facecolor()[0][:3]) for artist in drawn[-3:]]
+    assert last == [to_rgb(colour) for colour in plot.COLOURS[:3]], "each class is on top somewhere"
+    for k in range(3):
+        members = [artist.get_offsets() for artist in drawn[k::3]]
+        found, expected = np.concatenate(members), x[y == k]
+        np.testing.assert_array_equal(np.sort(found[:, 0]), np.sort(expected[:, 0]))
+        assert len(members[-1]) < len(expected) / 10
+    assert legend(axes) == ["class 0", "class 1", "class 2"]
+    few = plot.points(*some_points(rng)).collections[0]
+    assert drawn[0].get_sizes()[0] < few.get_sizes()[0] / 3
+    assert plot.points(x, y, size=30).collections[0].get_sizes() == [30]
+    regions = plot.decision_regions(lambda points: points, x, y % 2, resolution=4)
+    (rings,) = (artist for artist in regions.collections if str(artist.get_label()).startswith("wrong"))
+    assert rings.get_sizes()[0] == regions.collections[0].get_sizes()[0], "rings would be one black spot"
+
+
+def boxes(axes: Any) -> tuple[Any, Any, Any]:
+    """Where legend, axes and figure lie, in pixels."""
+    axes.figure.canvas.draw()
+    return axes.get_legend().get_window_extent(), axes.get_window_extent(), axes.figure.bbox
+
+
+def draw_twenty(rng: np.random.Generator) -> dict[str, Any]:
+    x, y = some_points(rng, classes=20, count=60)
+    weight = rng.normal(size=(2, 20)).astype(np.float32)
+    return {
+        "points": plot.points(x, y),
+        "regions": plot.decision_regions(lambda points: points @ pn.asarray(weight), x, y, resolution=9),
+        "embedding": plot.embedding(np.tile(x, 2), y, class_names=[f"kind number {k}" for k in range(20)]),
+        "roc": plot.roc_curve(rng.normal(size=(60, 20)), y),
+        "losses": plot.loss_curve({f"learning rate 1e-{k}": rng.uniform(size=9) for k in range(20)}),
+        "few losses": plot.loss_curve({f"model {k}": rng.uniform(size=9) for k in range(4)}),
+    }
+
+
+def test_many_names_stand_beside_the_picture_and_inside_the_figure(rng: np.random.Generator) -> None:
+    for name, axes in draw_twenty(rng).items():
+        entries, drawn, figure = boxes(axes)
+        assert entries.x0 >= drawn.x1, name
+        assert entries.x1 <= figure.x1, name
+        assert entries.y0 >= figure.y0, name
+        assert drawn.height > 0.7 * figure.height, f"{name}: the legend has not squeezed the picture"
 
 
 BAD_POINTS: dict[str, tuple[Any, Any, type[Exception], str]] = {
@@ -551,6 +606,30 @@ def test_save_refuses_a_name_without_a_known_format(name: str, tmp_path: Path) -
     with pytest.raises(OptionError, match=r"path: expected a name that ends in one of .*\.png.*got '.*loss"):
         plot.save(plot.loss_curve([0.5, 0.4]), tmp_path / "folder" / name)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_picture_that_cannot_be_written_is_named_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    picture = plot.loss_curve([0.5, 0.4])
+    folder = tmp_path / "folder.png"
+    folder.mkdir()
+    with pytest.raises(OSError, match=r"folder\.png'$") as caught:
+        plot.save(picture, folder)
+    assert ".part" not in str(caught.value), "the file that is renamed in the end is nobody's business"
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(OSError, match=r"file'$"):
+        plot.save(picture, tmp_path / "file" / "loss.png")
+    assert {path.name for path in tmp_path.iterdir()} == {"folder.png", "file"}
+
+
+def test_pictures_are_freed(tmp_path: Path) -> None:
+    drawn = []
+    for _ in range(3):
+        picture = plot.points(np.eye(2), [0, 1])
+        plot.save(picture, tmp_path / "a.png", dpi=20)
+        drawn.append(weakref.ref(picture.figure))
+    del picture
+    gc.collect()
+    assert all(figure() is None for figure in drawn)
 
 
 def test_a_picture_that_cannot_be_written_leaves_the_old_one(

@@ -17,6 +17,7 @@ matplotlib = pytest.importorskip("matplotlib", reason="draws with matplotlib, th
 
 from matplotlib.collections import PathCollection  # noqa: E402
 from matplotlib.colors import to_rgb  # noqa: E402
+from matplotlib.figure import Figure  # noqa: E402
 from matplotlib.image import imread  # noqa: E402
 
 
@@ -45,10 +46,13 @@ def test_a_level_is_one_finite_number(level: Any) -> None:
 
 
 def test_updates_and_epochs_are_whole_numbers_at_the_axis() -> None:
-    for axes in (plot.loss_curve([0.3, 0.2, 0.1]), *plot.history({"loss": [0.3, 0.2, 0.1]}).axes):
-        axes.figure.canvas.draw()
-        ticks = axes.get_xticks()
-        np.testing.assert_array_equal(ticks, np.round(ticks))
+    for losses in ([0.3, 0.2, 0.1], [0.3]):
+        for axes in (plot.loss_curve(losses), *plot.history({"loss": losses}).axes):
+            axes.figure.canvas.draw()
+            low, high = axes.get_xlim()
+            ticks = [tick for tick in axes.get_xticks() if low <= tick <= high]
+            assert ticks
+            np.testing.assert_array_equal(ticks, np.round(ticks))
 
 
 # Histories
@@ -94,6 +98,14 @@ def test_a_history_leaves_out_counters_and_what_is_no_number_and_gaps_stay_gaps(
     assert [axes.get_ylabel() for axes in figure.axes] == ["learning rate", "loss"]
     np.testing.assert_array_equal(figure.axes[1].lines[1].get_ydata(), [np.nan, 0.7])
     assert figure.get_suptitle() == "A run"
+
+
+def test_a_validation_now_and_then_is_seen_among_many_epochs() -> None:
+    now_and_then = [0.5 if k % 10 == 9 else None for k in range(100)]
+    (axes,) = plot.history({"loss": np.linspace(1, 0, 100), "val_loss": now_and_then}).axes
+    training, validation = axes.lines
+    assert training.get_marker() == "None"
+    assert (validation.get_marker(), validation.get_markevery()) == ("^", list(range(9, 100, 10)))
 
 
 def test_panels_are_chosen_named_and_given_levels() -> None:
@@ -154,6 +166,23 @@ def test_cells_hold_the_counts_and_are_as_dark_as_their_share(backend: str, rng:
 def test_shares_are_percent_of_the_true_class_and_a_class_that_never_came_is_no_error() -> None:
     axes = plot.confusion_matrix([[3, 1, 0], [0, 0, 0], [1, 0, 999]], shares=True)
     assert [text.get_text() for text in axes.texts] == ["75%", "25%", "<1%", "100%"]
+
+
+def test_numbers_fit_into_the_cells_of_given_axes(rng: np.random.Generator) -> None:
+    grid = Figure(figsize=(6, 4)).subplots(2, 2)
+    for axes in (
+        plot.confusion_matrix(rng.integers(1, 999, (12, 12)), grid[0, 0]),
+        plot.confusion_matrix(np.eye(3) * 10**7),
+    ):
+        axes.figure.canvas.draw()
+        cell = axes.get_window_extent().width / len(axes.get_yticklabels())
+        assert axes.texts
+        assert max(text.get_window_extent().width for text in axes.texts) < cell
+
+
+def test_large_counts_are_written_in_full() -> None:
+    axes = plot.confusion_matrix([[1234567, 0.25], [98765432, 3]])
+    assert [text.get_text() for text in axes.texts] == ["1234567", "0.25", "98765432", "3"]
 
 
 def test_many_classes_have_no_numbers_in_their_cells(rng: np.random.Generator) -> None:
@@ -287,6 +316,19 @@ def test_rows_of_images_carry_their_names(rng: np.random.Generator) -> None:
         np.testing.assert_array_equal(axes.images[0].get_array(), value)
 
 
+def test_long_captions_are_broken_and_run_into_nothing(rng: np.random.Generator) -> None:
+    caption = "a caption that is a good deal longer than any picture in the row is wide, and goes on and on"
+    figure = plot.images(rng.uniform(size=(4, 8, 80)), [caption] * 4, columns=2)
+    figure.canvas.draw()
+    texts = [axes.title for axes in figure.axes]
+    assert [" ".join(text.get_text().split()) for text in texts] == [caption] * 4
+    drawn = [text.get_window_extent() for text in texts]
+    for k, box in enumerate(drawn):
+        assert figure.bbox.x0 <= box.x0
+        assert box.x1 <= figure.bbox.x1
+        assert not any(box.overlaps(other) for other in drawn[k + 1 :])
+
+
 def test_a_constant_image_and_a_long_title_have_room() -> None:
     figure = plot.images(np.full((1, 4, 4), 7.0), title="A title that is far wider than this picture")
     figure.canvas.draw()
@@ -323,17 +365,51 @@ def test_what_is_no_image_is_refused(
 
 def test_filters_are_drawn_on_one_scale_around_zero(backend: str) -> None:
     for layer, cells in ((nn.Conv2d(1, 6, 3), 6), (nn.Conv2d(4, 3, 5), 12), (nn.Conv1d(2, 5, 7), 5)):
-        figure = plot.filters(layer)
-        *shown, bar = figure.axes
+        axes, bar = plot.filters(layer).axes
         weight = layer.weight.detach().numpy()
         expected = weight if weight.ndim == 3 else weight.reshape(-1, *weight.shape[2:])
-        assert len(shown) == cells == len(expected)
-        for axes, value in zip(shown, expected, strict=True):
-            np.testing.assert_array_equal(axes.images[0].get_array(), value)
-            np.testing.assert_allclose(axes.images[0].get_clim(), np.abs(weight).max() * np.array([-1, 1]))
+        shown = drawn_filters(axes, *expected.shape[1:])
+        assert len(expected) == cells
+        np.testing.assert_array_equal(shown[:cells], expected)
+        assert np.isnan(shown[cells:]).all()
+        np.testing.assert_allclose(axes.images[0].get_clim(), np.abs(weight).max() * np.array([-1, 1]))
         assert bar.get_ylabel() == "weight"
-    assert len(plot.filters(nn.Conv2d(1, 100, 3), most=10).axes) == 11
-    assert len(plot.filters(np.ones((7, 1, 3, 3)), columns=4).axes) == 8, "the eighth place is empty"
+        several = weight.ndim == 4 and weight.shape[1] > 1
+        assert (axes.get_xlabel(), axes.get_ylabel()) == (
+            ("channel of the input", "filter") if several else ("", "")
+        )
+    (axes, _) = plot.filters(nn.Conv2d(1, 100, 3), most=10).axes
+    assert len(drawn_filters(axes, 3, 3)) == 10
+    values = np.arange(63.0).reshape(7, 1, 3, 3)
+    (axes, _) = plot.filters(values, columns=4).axes
+    shown = drawn_filters(axes, 3, 3)
+    np.testing.assert_array_equal(shown[:7], values[:, 0])
+    assert np.isnan(shown[7]).all(), "the eighth place is empty"
+
+
+def drawn_filters(axes: Any, height: int, width: int) -> np.ndarray:
+    """The filters in a picture, without the lines between them, each number read in the middle of its square."""
+    (image,) = axes.images
+    pixels = np.ma.filled(image.get_array().astype(float), np.nan)
+    drawn = np.isfinite(pixels)
+    pixels = pixels[drawn.any(axis=1)][:, drawn.any(axis=0)]
+    left, right, bottom, top = image.get_extent()
+    down, across = round(bottom - top), round(right - left)
+    rows, columns = (
+        ((np.arange(count) + 0.5) * length / count).astype(int)
+        for count, length in zip((down * height, across * width), pixels.shape, strict=True)
+    )
+    read = pixels[np.ix_(rows, columns)].reshape(down, height, across, width)
+    return read.swapaxes(1, 2).reshape(-1, height, width)
+
+
+def test_thousands_of_filters_are_one_picture(rng: np.random.Generator) -> None:
+    """With axes of its own for each they took minutes."""
+    weight = rng.normal(size=(64, 64, 3, 3))
+    figure = plot.filters(weight)
+    assert len(figure.axes) == 2
+    np.testing.assert_array_equal(drawn_filters(figure.axes[0], 3, 3), weight.reshape(-1, 3, 3))
+    assert max(figure.get_size_inches()) < 16
 
 
 @pytest.mark.parametrize("weight", [nn.Linear(3, 2), np.zeros((2, 2, 2, 2, 2)), np.zeros(3)])
@@ -360,6 +436,10 @@ def test_two_dimensions_are_drawn_as_they_are_with_names_at_the_medians(
         (label,) = (text for text in axes.texts if text.get_text() == name)
         np.testing.assert_allclose(label.get_position(), np.median(x[y == k], axis=0), rtol=1e-6)
     assert not plot.embedding(x, y, labels=False).texts
+    alone = plot.embedding([[1.0, 2.0]], [0])
+    alone.figure.canvas.draw()
+    (name,) = alone.texts
+    assert name.get_window_extent().y0 > alone.transData.transform((1.0, 2.0))[1], "the point is to be seen"
 
 
 def test_more_dimensions_become_the_two_principal_components(rng: np.random.Generator) -> None:

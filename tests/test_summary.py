@@ -373,6 +373,17 @@ def test_nothing_changes_even_if_forward_fails(backend: str, fails: bool, rng: n
     assert model(x).shape == (4, 3), "and it works as ever"
 
 
+def test_an_error_names_the_layer_that_raised_it() -> None:
+    inner = nn.Sequential(nn.Linear(3, 4), nn.Linear(5, 2))
+    with pytest.raises(ShapeError, match="expects 5 features") as caught:
+        pn.summary(nn.Sequential(nn.ReLU(), inner), pn.zeros((2, 3)))
+    assert caught.value.__notes__[-1] == "The layer that failed: 1.1 (Linear)."
+    with pytest.raises(ShapeError) as caught:
+        pn.summary(nn.Linear(5, 2), pn.zeros((2, 3)))
+    assert caught.value.__notes__[-1] == "The layer that failed: the model (Linear)."
+    assert sum("layer that failed" in note for note in caught.value.__notes__) == 1
+
+
 def test_evaluation_mode_is_what_is_seen() -> None:
     modes = []
 

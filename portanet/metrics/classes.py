@@ -13,6 +13,8 @@ from portanet.tensor import Tensor, asarray, unwrap
 
 __all__ = ["accuracy", "confusion_matrix", "f1", "precision", "recall"]
 
+_MOST_CLASSES = 10_000  # a label that is an identity number and no class would fill the memory
+
 
 def _classes(predictions: Array, targets: Array) -> tuple[Any, Any]:
     """Both as host arrays of integers, after checks."""
@@ -23,9 +25,8 @@ def _classes(predictions: Array, targets: Array) -> tuple[Any, Any]:
         tensor = value if isinstance(value, Tensor) else asarray(value)
         if tensor.dtype.is_differentiable:
             raise DTypeError(
-                f"{name}: expected classes as integers or booleans, got {tensor.dtype.name}. Take "
-                "them from logits with "
-                "portanet.argmax(logits, axis=1), or logits > 0 for two classes."
+                f"{name}: expected classes as integers or booleans, got {tensor.dtype.name}. Take them from logits "
+                "with portanet.argmax(logits, axis=1), or logits > 0 for two classes."
             )
         hosts.append(to_host(tensor.astype(tensor.__array_namespace__().int64)))
     if hosts[0].shape != hosts[1].shape:
@@ -69,9 +70,8 @@ def precision(predictions: Array, targets: Array, positive: int = 1) -> float:
     >>> pn.metrics.precision(pn.asarray([0, 1, 1, 0]), pn.asarray([0, 1, 0, 0]))
     0.5
     """
-    p, t = _classes(predictions, targets)
-    hits = int(((p == positive) & (t == positive)).sum())
-    return _ratio(hits, int((p == positive).sum()))
+    hits, predicted, _ = _counts(predictions, targets, positive)
+    return _ratio(hits, predicted)
 
 
 def recall(predictions: Array, targets: Array, positive: int = 1) -> float:
@@ -82,9 +82,8 @@ def recall(predictions: Array, targets: Array, positive: int = 1) -> float:
     >>> pn.metrics.recall(pn.asarray([0, 1, 1, 0]), pn.asarray([0, 1, 0, 0]))
     1.0
     """
-    p, t = _classes(predictions, targets)
-    hits = int(((p == positive) & (t == positive)).sum())
-    return _ratio(hits, int((t == positive).sum()))
+    hits, _, actual = _counts(predictions, targets, positive)
+    return _ratio(hits, actual)
 
 
 def f1(predictions: Array, targets: Array, positive: int = 1) -> float:
@@ -97,9 +96,14 @@ def f1(predictions: Array, targets: Array, positive: int = 1) -> float:
     >>> pn.metrics.f1(pn.asarray([0, 1, 1, 0]), pn.asarray([0, 1, 0, 0]))
     0.6666666666666666
     """
-    p, t = _classes(predictions, targets)
-    hits = int(((p == positive) & (t == positive)).sum())
-    return _ratio(2 * hits, int((p == positive).sum()) + int((t == positive).sum()))
+    hits, predicted, actual = _counts(predictions, targets, positive)
+    return _ratio(2 * hits, predicted + actual)
+
+
+def _counts(predictions: Array, targets: Array, positive: int) -> tuple[int, int, int]:
+    """How often the positive class was both, was predicted, and was true."""
+    p, t = (part == whole_number("positive", positive) for part in _classes(predictions, targets))
+    return int((p & t).sum()), int(p.sum()), int(t.sum())
 
 
 def _ratio(part: int, whole: int) -> float:
@@ -124,7 +128,7 @@ def confusion_matrix(predictions: Array, targets: Array, num_classes: int | None
     Raises
     ------
     DataError
-        If a class is negative or not below ``num_classes``.
+        If a class is negative or not below ``num_classes``, or that was not given and a class is 10,000 or more.
 
     Examples
     --------
@@ -138,7 +142,11 @@ def confusion_matrix(predictions: Array, targets: Array, num_classes: int | None
         raise DataError(
             f"predictions, targets: classes must be from 0 to {count - 1}, got {lowest} to {highest}."
         )
-    table = [[0] * count for _ in range(count)]
-    for truth, guess in zip(t.reshape(-1).tolist(), p.reshape(-1).tolist(), strict=True):
-        table[truth][guess] += 1
-    return asarray(table)
+    if num_classes is None and count > _MOST_CLASSES:
+        raise DataError(
+            f"predictions, targets: class {highest} occurs, so the matrix would have {count**2:,} cells. Number "
+            "classes from 0 without gaps, or give num_classes."
+        )
+    xp = p.__array_namespace__()
+    places = t.reshape(-1) * count + p.reshape(-1)
+    return asarray(xp.bincount(places, minlength=count * count).reshape(count, count))

@@ -7,17 +7,18 @@ from typing import Any, ClassVar
 
 from portanet.checks import whole_number
 from portanet.dtypes import int64
-from portanet.errors import DataError, DTypeError, OptionError, ShapeError
-from portanet.functions.creation import arange
-from portanet.functions.elementwise import clip, isnan
-from portanet.functions.indexing import take_along_axis
+from portanet.errors import DataError, DTypeError, OptionError, ShapeError, StateDictError
+from portanet.functions.creation import zeros
+from portanet.functions.elementwise import isnan
 from portanet.functions.manipulation import concat, stack
 from portanet.functions.searching import count_nonzero, searchsorted
 from portanet.functions.sorting import sort
-from portanet.metrics.metric import Metric, read_batch, same_shape, widest_float
+from portanet.metrics.metric import Metric
+from portanet.metrics.reading import alike, read_batch, widest_float
 from portanet.nn.functional import log_softmax
-from portanet.protocols import Array
-from portanet.tensor import Tensor, asarray
+from portanet.ops.promotion import device_of
+from portanet.protocols import Array, Namespace, OpResult
+from portanet.tensor import Tensor, asarray, lift
 
 __all__ = ["ROCAUC", "TopKAccuracy", "roc_auc", "top_k_accuracy"]
 
@@ -76,22 +77,29 @@ class TopKAccuracy(Metric):
             )
         if targets.dtype.is_floating:
             raise DTypeError(f"targets: expected classes as integers, got {targets.dtype.name}.")
-        classes = outputs.shape[1]
-        actual = targets.astype(int64).reshape(targets.shape[0], 1, *targets.shape[1:])
-        own = take_along_axis(outputs, clip(actual, 0, classes - 1), axis=1)
-        numbers = arange(classes, dtype=int64, device=targets.device).reshape(-1, *[1] * (targets.ndim - 1))
-        ahead = count_nonzero(
-            (outputs > own) | ((outputs == own) & (numbers > actual)), axis=1, keepdims=True
-        )
-        known = (actual >= 0) & (actual < classes) & (own == own)  # a logit that is not a number is no answer
-        hits = count_nonzero((ahead < self.k) & known)
-        self.hits = hits if self.hits is None else self.hits + hits
+        if self.hits is None:
+            self.hits = zeros((), dtype=int64, device=outputs.device)
+        self.hits = _count_first(self.hits, outputs, targets, k=self.k)
         self.count += targets.size
 
     def compute(self) -> float:
         self._require_batches(self.count)
         assert self.hits is not None
         return int(self.hits.item()) / self.count  # type: ignore[arg-type]
+
+
+@lift
+def _count_first(xp: Namespace, hits: Array, outputs: Array, targets: Array, /, *, k: int) -> OpResult:
+    """``hits`` and how many classes are among the ``k`` with the largest outputs."""
+    classes = outputs.shape[1]
+    actual = xp.expand_dims(xp.astype(targets, xp.int64), axis=1)
+    numbers = xp.arange(classes, dtype=xp.int64, device=device_of(targets))
+    numbers = xp.reshape(numbers, (-1, *[1] * (targets.ndim - 1)))
+    own = xp.take_along_axis(outputs, xp.clip(actual, 0, classes - 1), axis=1)
+    ahead = (outputs > own) | ((outputs == own) & (numbers > actual))
+    ahead_of_own = xp.sum(xp.astype(ahead, xp.int64), axis=1, keepdims=True)
+    known = (actual >= 0) & (actual < classes) & (own == own)  # a logit that is not a number is no answer
+    return hits + xp.count_nonzero((ahead_of_own < k) & known), (None, None, None)
 
 
 class ROCAUC(Metric):
@@ -136,7 +144,7 @@ class ROCAUC(Metric):
     @property
     def scores(self) -> Tensor | None:
         """The scores so far, of shape (samples,) or (samples, classes)."""
-        return concat(self._scores) if self._scores else None
+        return _joined(self._scores)
 
     @scores.setter
     def scores(self, value: Tensor) -> None:
@@ -145,7 +153,7 @@ class ROCAUC(Metric):
     @property
     def targets(self) -> Tensor | None:
         """The true classes so far, int64, shape (samples,)."""
-        return concat(self._targets) if self._targets else None
+        return _joined(self._targets)
 
     @targets.setter
     def targets(self, value: Tensor) -> None:
@@ -159,7 +167,7 @@ class ROCAUC(Metric):
         outputs : array
             One score for each target, in any unit; or logits of shape (n, classes), of which the softmax is taken.
         targets : array
-            Classes from 0 on, shape (n,), or (n, 1) beside single scores.
+            Classes from 0 on, shape (n,); beside single scores the outputs' shape, and all are ranked together.
 
         Raises
         ------
@@ -167,11 +175,11 @@ class ROCAUC(Metric):
             If they do not belong together, are of a wrong type, or there are none.
         """
         outputs, targets = read_batch(outputs, targets)
-        alike = same_shape(outputs, targets)
-        dtype = widest_float(outputs)
-        if alike is not None:
-            scores = alike.reshape(-1).astype(dtype)
-        elif outputs.ndim == 2 and outputs.shape[:1] == targets.shape and outputs.shape[1] > 1:
+        outputs, dtype = outputs.detach(), widest_float(outputs)
+        single = alike(outputs.shape, targets.shape)
+        if single:
+            scores = outputs.reshape(-1).astype(dtype)
+        elif outputs.ndim == 2 and outputs.shape[:1] == targets.shape:
             scores = outputs.astype(dtype)
             if scores.shape[1] == 2:  # the difference of two logits never saturates, as their softmax does
                 scores = scores[:, 1] if self.probabilities else scores[:, 1] - scores[:, 0]
@@ -188,12 +196,22 @@ class ROCAUC(Metric):
                 f"got {('n', *scores.shape[1:])}."
             )
         if targets.dtype.is_floating:
-            if alike is None:
+            if not single:
                 raise DTypeError(f"targets: expected classes as integers, got {targets.dtype.name}.")
             targets = targets > 0.5
         # astype has copied both: a caller may use the arrays of a batch for the next one.
         self._scores.append(scores)
         self._targets.append(targets.reshape(-1).astype(int64))
+
+    def _join(self, other: ROCAUC) -> None:
+        shapes = [self._scores[0].shape[1:], other._scores[0].shape[1:]]
+        if shapes[0] != shapes[1]:
+            raise StateDictError(
+                f"state_dict does not fit ROCAUC: it has scores of shape {('n', *shapes[1])}, expected "
+                f"{('n', *shapes[0])}. Nothing was changed."
+            )
+        self._scores += other._scores
+        self._targets += other._targets
 
     def compute(self) -> float | Tensor:
         """The area; NaN where a class has no positives or no negatives. ``average=None``: shape (classes,).
@@ -257,6 +275,13 @@ def roc_auc(scores: Array, targets: Array, average: str | None = "macro") -> flo
     metric = ROCAUC(average, probabilities=True)
     metric.update(scores, targets)
     return metric.compute()
+
+
+def _joined(parts: list[Tensor]) -> Tensor | None:
+    """The parts as one, which takes their place in the list, so that asking again costs nothing."""
+    if len(parts) > 1:
+        parts[:] = [concat(parts)]
+    return parts[0] if parts else None
 
 
 def _checked_average(average: Any) -> str | None:

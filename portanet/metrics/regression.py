@@ -5,11 +5,13 @@ from __future__ import annotations
 from math import nan
 from typing import ClassVar
 
-from portanet.errors import ShapeError
-from portanet.functions.elementwise import abs as absolute
-from portanet.metrics.metric import Metric, read_batch, same_shape, widest_float
-from portanet.protocols import Array
-from portanet.tensor import Tensor
+from portanet.errors import ShapeError, StateDictError
+from portanet.functions.creation import zeros
+from portanet.functions.manipulation import stack
+from portanet.metrics.metric import Metric
+from portanet.metrics.reading import alike, read_batch, widest_float
+from portanet.protocols import Array, Namespace, OpResult
+from portanet.tensor import Tensor, lift
 
 __all__ = ["MeanAbsoluteError", "MeanSquaredError", "R2"]
 
@@ -17,6 +19,7 @@ __all__ = ["MeanAbsoluteError", "MeanSquaredError", "R2"]
 class _MeanError(Metric):
     state_names: ClassVar[tuple[str, ...]] = ("total", "count")
     default_name: ClassVar[str]
+    power: ClassVar[int]
 
     def __init__(self, *, name: str | None = None) -> None:
         self.name = self.default_name if name is None else name
@@ -36,18 +39,16 @@ class _MeanError(Metric):
         ShapeError, DTypeError, DataError
             If their shapes differ, they are no real numbers, or there are none.
         """
-        outputs, targets = _wide_pair(outputs, targets)
-        error = self._error(outputs - targets).sum()
-        self.total = error if self.total is None else self.total + error
+        outputs, targets = _matching(outputs, targets)
+        if self.total is None:
+            self.total = zeros((), dtype=widest_float(targets), device=targets.device)
+        self.total = _add_errors(self.total, outputs, targets, power=self.power)
         self.count += targets.size
 
     def compute(self) -> float:
         self._require_batches(self.count)
         assert self.total is not None
         return float(self.total.item()) / self.count  # type: ignore[arg-type]
-
-    def _error(self, difference: Tensor) -> Tensor:
-        raise NotImplementedError(f"{type(self).__name__} must define _error().")
 
 
 class MeanSquaredError(_MeanError):
@@ -67,10 +68,7 @@ class MeanSquaredError(_MeanError):
     """
 
     default_name = "mse"
-
-    def _error(self, difference: Tensor) -> Tensor:
-        squares: Tensor = difference * difference
-        return squares
+    power = 2
 
 
 class MeanAbsoluteError(_MeanError):
@@ -90,10 +88,7 @@ class MeanAbsoluteError(_MeanError):
     """
 
     default_name = "mae"
-
-    def _error(self, difference: Tensor) -> Tensor:
-        absolutes: Tensor = absolute(difference)
-        return absolutes
+    power = 1
 
 
 class R2(Metric):
@@ -122,7 +117,7 @@ class R2(Metric):
     0.75
     """
 
-    state_names: ClassVar[tuple[str, ...]] = ("origin", "mean", "deviation", "residual", "count")
+    state_names: ClassVar[tuple[str, ...]] = ("origin", "moments", "count")
 
     def __init__(self, *, name: str = "r2") -> None:
         self.name = name
@@ -130,50 +125,96 @@ class R2(Metric):
 
     def reset(self) -> None:
         self.origin: Tensor | None = None
-        self.mean: Tensor | None = None
-        self.deviation: Tensor | None = None
-        self.residual: Tensor | None = None
+        self.moments: Tensor | None = None
         self.count = 0
 
     def update(self, outputs: Array, targets: Array) -> None:
         """Take a batch, as :meth:`MeanSquaredError.update` does; samples lie along the first axis."""
-        outputs, targets = _wide_pair(outputs, targets)
+        outputs, targets = _matching(outputs, targets)
         samples = targets.shape[0] if targets.shape else 1
-        outputs, targets = outputs.reshape(samples, -1), targets.reshape(samples, -1)
-        if self.origin is None:
-            self.origin = targets[0]
-        # From the first target on: then targets that are all the same have a deviation of exactly zero.
-        targets, outputs = targets - self.origin, outputs - self.origin
-        mean = targets.mean(axis=0)
-        deviation = ((targets - mean) ** 2).sum(axis=0)
-        residual = ((targets - outputs) ** 2).sum(axis=0)
-        if self.mean is None or self.deviation is None or self.residual is None:
-            self.mean, self.deviation, self.residual = mean, deviation, residual
-        else:
-            count = self.count + samples
-            shift = mean - self.mean
-            self.mean = self.mean + shift * (samples / count)
-            self.deviation = self.deviation + deviation + shift * shift * (self.count * samples / count)
-            self.residual = self.residual + residual
+        if self.origin is None or self.moments is None:
+            dtype = widest_float(targets)
+            self.origin = targets.detach().reshape(samples, -1)[0].astype(dtype)
+            self.moments = zeros((3, *self.origin.shape), dtype=dtype, device=targets.device)
+        if targets.size != samples * self.origin.size:
+            raise ShapeError(
+                f"targets: expected {self.origin.size} numbers in each sample, as before, got shape {targets.shape}."
+            )
+        self.moments = _join_moments(self.moments, self.origin, outputs, targets, count=self.count)
         self.count += samples
+
+    def _join(self, other: R2) -> None:
+        mine, its = self.moments, other.moments
+        assert mine is not None
+        assert its is not None
+        assert self.origin is not None
+        assert other.origin is not None
+        if mine.shape != its.shape:
+            raise StateDictError(
+                f"state_dict does not fit R2: it has {its.shape[1]} outputs, expected {mine.shape[1]}. Nothing was "
+                "changed."
+            )
+        count = self.count + other.count
+        shift = (other.origin - self.origin) + (
+            its[0, :] - mine[0, :]
+        )  # each mean counts from its own origin
+        between = shift * shift * (self.count * other.count / count)
+        mean = mine[0, :] + shift * (other.count / count)
+        self.moments = stack([mean, mine[1, :] + its[1, :] + between, mine[2, :] + its[2, :]])
+        self.count = count
 
     def compute(self) -> float:
         self._require_batches(self.count)
-        assert self.deviation is not None
-        assert self.residual is not None
+        assert self.moments is not None
         if self.count < 2:
             return nan
+        _, deviations, residuals = self.moments.tolist()
         values = [
             1 - residual / deviation if deviation else float(residual == 0)
-            for deviation, residual in zip(self.deviation.tolist(), self.residual.tolist(), strict=True)
+            for deviation, residual in zip(deviations, residuals, strict=True)
         ]
         return sum(values) / len(values)
 
 
-def _wide_pair(outputs: Array, targets: Array) -> tuple[Tensor, Tensor]:
+def _matching(outputs: Array, targets: Array) -> tuple[Tensor, Tensor]:
     outputs, targets = read_batch(outputs, targets)
-    alike = same_shape(outputs, targets)
-    if alike is None:
+    if not alike(outputs.shape, targets.shape):
         raise ShapeError(f"outputs: expected the shape of targets, {targets.shape}, got {outputs.shape}.")
-    dtype = widest_float(targets)
-    return alike.astype(dtype), targets.astype(dtype)
+    return outputs, targets
+
+
+# Ops, which run on the arrays inside the Tensors; neither has a gradient.
+
+
+@lift
+def _add_errors(xp: Namespace, total: Array, outputs: Array, targets: Array, /, *, power: int) -> OpResult:
+    """``total`` and the sum of the absolute (power 1) or squared (power 2) differences, in the type of ``total``."""
+    outputs = outputs if outputs.shape == targets.shape else xp.reshape(outputs, targets.shape)
+    difference = xp.astype(outputs, total.dtype) - xp.astype(targets, total.dtype)
+    error = xp.abs(difference) if power == 1 else difference * difference
+    return total + xp.sum(error), (None, None, None)
+
+
+@lift
+def _join_moments(
+    xp: Namespace, moments: Array, origin: Array, outputs: Array, targets: Array, /, *, count: int
+) -> OpResult:
+    """The mean and the summed squares of deviations and residuals, (3, outputs), with those of one more batch.
+
+    Targets count from ``origin`` on: then targets that are all the same have a deviation of exactly zero.
+    """
+    samples = targets.shape[0] if targets.ndim else 1
+    outputs, targets = (
+        xp.astype(xp.reshape(part, (samples, -1)), origin.dtype) - origin for part in (outputs, targets)
+    )
+    mean = xp.mean(targets, axis=0)
+    deviation = xp.sum((targets - mean) ** 2, axis=0)
+    residual = xp.sum((targets - outputs) ** 2, axis=0)
+    share = samples / (count + samples)  # 1 for the first batch, whose mean is taken as it is
+    shift = mean - moments[0, :]
+    joined = [
+        moments[0, :] + shift * share,
+        moments[1, :] + deviation + shift * shift * (count * share),
+        moments[2, :] + residual,
+    ]
+    return xp.stack(joined), (None, None, None, None)

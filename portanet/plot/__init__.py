@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from portanet.plot.layers import magnitudes
     from portanet.plot.matrices import confusion_matrix
     from portanet.plot.pictures import filters, images
-    from portanet.plot.plane import decision_regions, points
+    from portanet.plot.plane import points
     from portanet.plot.ranking import roc_curve
+    from portanet.plot.regions import decision_regions
 
 __all__ = [
     "COLOURS",
@@ -41,5 +42,16 @@ __all__ = [
 
 __getattr__, __dir__ = late_names(
     __name__,
-    ["figure", "curves", "plane", "histories", "matrices", "pictures", "embeddings", "ranking", "layers"],
+    [
+        "figure",
+        "curves",
+        "plane",
+        "regions",
+        "histories",
+        "matrices",
+        "pictures",
+        "embeddings",
+        "ranking",
+        "layers",
+    ],
 )

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from portanet.backend import backend_of
-from portanet.errors import DataError, OptionError, ShapeError
+from portanet.checks import whole_number
+from portanet.errors import DataError, ShapeError
 from portanet.plot.figure import COLOURS, DASHES, finish_lines, host_numbers, new_axes, whole_ticks
 from portanet.protocols import Array
 from portanet.tensor import Tensor
 
-__all__ = ["draw_levels", "loss_curve", "one_row"]
+__all__ = ["draw_levels", "lone_places", "loss_curve", "one_row"]
 
 
 def loss_curve(
@@ -62,26 +63,37 @@ def loss_curve(
     >>> [line.get_label() for line in axes.lines]
     ['AdamW', 'SGD', 'guessing']
     """
-    if not isinstance(average, int) or isinstance(average, bool) or average < 1:
-        raise OptionError(f"average: expected a whole number of at least 1, got {average!r}.")
+    average = whole_number("average", average, low=1)
     named = losses if isinstance(losses, Mapping) else {"": losses}
     if not named:
         raise DataError("losses: expected at least one curve, got an empty mapping.")
     curves = {
         label: one_row(f"losses[{label!r}]" if label else "losses", row) for label, row in named.items()
     }
-    if ax is None:
+    own = ax is None
+    if own:
         ax = new_axes()
     for k, (label, row) in enumerate(curves.items()):
         colour, dashes = COLOURS[k % len(COLOURS)], DASHES[k % len(DASHES)]
         updates = range(1, len(row) + 1)
         if len(row) < 2 * average or average == 1:
-            marker = "o" if len(row) == 1 else None  # a line through one point shows nothing
-            ax.plot(updates, row, dashes, color=colour, marker=marker, linewidth=1.8, label=label or None)
+            lone = lone_places(row)
+            ax.plot(
+                updates,
+                row,
+                dashes,
+                color=colour,
+                marker="o" if lone else None,
+                markevery=lone or None,
+                linewidth=1.8,
+                label=label or None,
+            )
             continue
         whole = len(row) // average
         means = row[: whole * average].reshape(whole, average).mean(axis=1)
-        middles = [(k + 0.5) * average + 0.5 for k in range(whole)]  # of the updates that it is the mean of
+        middles = [
+            (part + 0.5) * average + 0.5 for part in range(whole)
+        ]  # of the updates that it is the mean of
         ax.plot(
             updates, row, color=colour, alpha=0.35, linewidth=0.8, label=f"{label}, each update".strip(", ")
         )
@@ -95,8 +107,16 @@ def loss_curve(
         )
     draw_levels(ax, levels, len(curves))
     whole_ticks(ax.xaxis)
-    finish_lines(ax, xlabel, ylabel, title)
+    finish_lines(ax, own, xlabel, ylabel, title)
     return ax
+
+
+def lone_places(row: Any) -> list[int]:
+    """Where a number stands between gaps, or alone: a line shows nothing there."""
+    xp = row.__array_namespace__()
+    there = xp.concat([xp.asarray([False]), xp.isfinite(row), xp.asarray([False])])
+    lone: list[int] = xp.nonzero(there[1:-1] & ~there[:-2] & ~there[2:])[0].tolist()
+    return lone
 
 
 def draw_levels(ax: Any, levels: Mapping[str, float] | None, taken: int) -> None:

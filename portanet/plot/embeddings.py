@@ -9,8 +9,8 @@ from portanet.dtypes import Device, float64
 from portanet.errors import DataError, ShapeError
 from portanet.functions.inspection import to_host
 from portanet.linalg import svd
-from portanet.plot.figure import host_numbers
-from portanet.plot.plane import ClassNames, class_numbers, name_classes, points
+from portanet.plot.figure import host_numbers, matplotlib_module
+from portanet.plot.plane import ClassNames, class_numbers, marker_size, name_classes, points
 from portanet.protocols import Array
 from portanet.tensor import asarray
 
@@ -27,7 +27,7 @@ def embedding(
     xlabel: str | None = None,
     ylabel: str | None = None,
     title: str | None = None,
-    size: float = 22.0,
+    size: float | None = None,
 ) -> Any:
     """Draw points by class, with each class's name where its middle is; more than two dimensions become two by PCA.
 
@@ -48,8 +48,8 @@ def embedding(
         What stands at the axes; default the names of the coordinates or components, with their share of the variance.
     title : str, optional
         What stands above them.
-    size : float, default 22
-        Area of a marker in square points.
+    size : float, optional
+        Area of a marker in square points; default 22, and the less the more there are beyond 1,000 points.
 
     Returns
     -------
@@ -100,14 +100,23 @@ def embedding(
         xlabel=xlabel or axis_names[0],
         ylabel=ylabel or axis_names[1],
         title=title,
-        size=size,
+        size=size or marker_size(len(places), usual=22.0),
     )
     if labels:
+        offset_copy = matplotlib_module("transforms").offset_copy
         box = {"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": "grey", "alpha": 0.85}
         for k, name in name_classes(sorted(set(classes.tolist())), names).items():
             of_class = places[classes == k]
             middle = [median(column) for column in of_class.T.tolist()]
-            ax.text(*middle, name, ha="center", va="center", weight="bold", bbox=box, zorder=5)
+            # A single point would be hidden.
+            place = (
+                ax.transData
+                if len(of_class) > 1
+                else offset_copy(ax.transData, ax.figure, y=12, units="points")
+            )
+            ax.text(
+                *middle, name, transform=place, ha="center", va="center", weight="bold", bbox=box, zorder=5
+            )
     return ax
 
 

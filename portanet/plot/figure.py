@@ -6,6 +6,7 @@ import importlib
 import os
 from functools import partial
 from io import BytesIO
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from portanet.backend import backend_of
@@ -27,6 +28,7 @@ __all__ = [
     "matplotlib_module",
     "new_axes",
     "new_figure",
+    "place_legend",
     "save",
     "title_width",
     "whole_ticks",
@@ -46,6 +48,9 @@ MARKERS = ("o", "^", "s", "D", "v", "P", "X")
 DASHES = ("-", "--", "-.", ":")
 
 FIGURE_SIZE = (6.4, 4.4)
+
+_MOST_OVER_LINES = 3  # with more entries than these a legend hides what it names
+_MOST_SOUGHT = 100_000  # among more numbers than these matplotlib takes seconds to find a free place
 
 
 def matplotlib_module(name: str) -> Any:
@@ -97,18 +102,44 @@ def title_width(title: str | None) -> float:
 
 def whole_ticks(axis: Any) -> None:
     """Put ticks at whole numbers only, as there is no half an epoch."""
-    axis.set_major_locator(matplotlib_module("ticker").MaxNLocator(integer=True))
+    locator = matplotlib_module("ticker").MaxNLocator
+    axis.set_major_locator(locator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
 
 
-def finish_lines(ax: Any, xlabel: str, ylabel: str, title: str | None) -> None:
+def finish_lines(
+    ax: Any, own: bool, xlabel: str, ylabel: str, title: str | None, *, most_over: int = _MOST_OVER_LINES
+) -> None:
     """Name the axes of a picture of lines, and give it a grid and, if a line has a label, a legend."""
     ax.set(xlabel=xlabel, ylabel=ylabel)
     if title:
         ax.set_title(title)
     ax.grid(alpha=0.25)
     ax.spines[["top", "right"]].set_visible(False)
-    if ax.get_legend_handles_labels()[1]:
-        ax.legend(frameon=False)
+    labels = ax.get_legend_handles_labels()[1]
+    if labels:
+        place_legend(ax, beside=own and len(labels) > most_over)
+
+
+def place_legend(ax: Any, *, beside: bool, spare: float = 0.0, marker_scale: float = 1.0) -> None:
+    """Name what was drawn: where the picture is emptiest, or beside it.
+
+    Then its figure grows in width, but for ``spare`` inches, which it has for this already.
+    """
+    if beside:
+        labels = ax.get_legend_handles_labels()[1]
+        figure = ax.figure
+        columns = ceil(len(labels) / int((figure.get_figheight() - 0.9) / 0.23))  # 0.23 inches for each entry
+        wide = columns * (0.7 + 0.08 * max(map(len, labels)))
+        figure.set_figwidth(figure.get_figwidth() + max(0.0, wide - spare))
+        place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0), "frameon": False, "borderaxespad": 0.0}
+        legend = ax.legend(**place, ncols=columns, markerscale=marker_scale)
+    else:
+        crowded = sum(len(line.get_xdata()) for line in ax.lines) > _MOST_SOUGHT
+        loc = "upper right" if crowded else "best"
+        legend = ax.legend(loc=loc, framealpha=0.85, edgecolor="none", markerscale=marker_scale)
+    if marker_scale > 1:  # small markers are faint as well
+        for handle in legend.legend_handles:
+            handle.set(alpha=1.0, linewidth=1.0)
 
 
 def host_numbers(name: str, values: Array) -> Any:
@@ -187,6 +218,8 @@ def save(picture: Any, path: str | os.PathLike[str], *, dpi: float = 150) -> Pat
     try:
         beside.write_bytes(file.getvalue())
         os.replace(beside, target)
+    except OSError as error:  # which names the file beside
+        raise OSError(error.errno, error.strerror, str(target)) from error
     finally:
         beside.unlink(missing_ok=True)
     return target

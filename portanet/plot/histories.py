@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from portanet.errors import DataError, OptionError, ShapeError
-from portanet.plot.curves import draw_levels, one_row
+from portanet.plot.curves import draw_levels, lone_places, one_row
 from portanet.plot.figure import COLOURS, finish_lines, new_figure, title_width, whole_ticks
 
 __all__ = ["history"]
@@ -86,7 +86,9 @@ def history(
             _draw(ax, role, row, alone=len(curves) == 1)
         draw_levels(ax, (levels or {}).get(name), len(_ROLES))
         whole_ticks(ax.xaxis)
-        finish_lines(ax, xlabel, (ylabels or {}).get(name, _NAMES.get(name, name.replace("_", " "))), None)
+        finish_lines(
+            ax, False, xlabel, (ylabels or {}).get(name, _NAMES.get(name, name.replace("_", " "))), None
+        )
     if title:
         figure.suptitle(title)
     return figure
@@ -133,14 +135,16 @@ def _panels(columns: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 def _draw(ax: Any, role: str, row: Any, *, alone: bool) -> None:
     k = _ROLES.index(role)
+    # Few epochs are seen as the points they are, and the second marker is one more cue than colour.
+    marked = list(range(len(row))) if len(row) <= 30 else lone_places(row)
     ax.plot(
         range(1, len(row) + 1),
         row,
         "-",
         color=COLOURS[k],
-        linewidth=1.8,
-        # Few epochs are seen as the points they are, and the second marker is one more cue than colour.
-        marker="o^"[k] if len(row) <= 30 else None,
+        linewidth=1.8 if len(row) <= 300 else 1.0,
+        marker="o^"[k] if marked else None,
+        markevery=marked or None,
         markersize=4,
         label=None if alone and role == _ROLES[0] else role,
     )

@@ -78,7 +78,7 @@ def magnitudes(model: Module, ax: Any = None, *, of: str = "gradients", title: s
             places, sizes[kind], height=thickness, color=colour, edgecolor="black", linewidth=0.5, label=kind
         )
     ax.set_yticks(range(len(parameters)), [name for name, _ in parameters])
-    ax.invert_yaxis()
+    ax.set_ylim(len(parameters) - 0.4, -0.6)  # the first parameter on top
     drawn = [size for kind in kinds for size in sizes[kind] if size]
     # Whole decades, as bars have no length but that from the left edge.
     decades = floor(log10(0.9 * min(drawn))), ceil(log10(1.1 * max(drawn)))

@@ -81,9 +81,15 @@ def confusion_matrix(
     share = xp.where(of_each > 0, table / xp.where(of_each > 0, of_each, 1.0), 0.0)
 
     side = min(max(4.4, 0.42 * size + 1.2), 12.0)
+    room = 72 * (side - 1.2) / size  # points, for each cell
     if ax is None:
         longest = max(map(len, names))
         ax = new_axes((side + 1.3 + 0.05 * longest, side + (0.3 if title else 0.0)))
+    else:
+        given = ax.get_window_extent()
+        room = (
+            72 * 0.8 * min(given.width, given.height) / ax.figure.dpi / size
+        )  # the colour bar takes its share
     norm = matplotlib_module("colors").PowerNorm(_GAMMA, vmin=0, vmax=1)
     image = ax.imshow(share, cmap="Blues", norm=norm)
     percent = matplotlib_module("ticker").PercentFormatter(1, decimals=0)
@@ -95,7 +101,7 @@ def confusion_matrix(
         ticks=[0, 0.01, 0.05, 0.1, 0.25, 0.5, 1],
     )
     if size <= _MOST_NUMBERS:
-        _write_numbers(ax, share if shares else table, share, shares, 72 * (side - 1.2) / size)
+        _write_numbers(ax, share if shares else table, share, shares, room)
     every = max(1, -(-size // 40))  # more names than these would run into each other
     places = range(0, size, every)
     turned = max(map(len, names)) > 4
@@ -118,7 +124,8 @@ def _write_numbers(ax: Any, shown: Any, share: Any, percent: bool, room: float) 
             value = float(shown[row, column])
             if not value:
                 continue
-            text = f"{value:.0%}" if percent else f"{value:.6g}"
+            whole = value == int(value)
+            text = f"{value:.0%}" if percent else f"{value:.0f}" if whole else f"{value:.4g}"
             if percent and text == "0%":
                 text = "<1%"
             ax.text(

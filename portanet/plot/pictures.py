@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 from typing import Any
 
 from portanet.checks import whole_number
 from portanet.errors import DataError, OptionError, ShapeError
-from portanet.plot.figure import host_numbers, new_figure, title_width
+from portanet.plot.figure import host_numbers, new_figure, title_width, whole_ticks
 from portanet.protocols import Array
 
 __all__ = ["filters", "images"]
 
 _CELL = 0.95  # inches
+_LETTER = 0.085  # inches
+_LONGEST = 28  # letters in a line of a caption
 _LIMITS = (0.0, 1.0)
 
 
@@ -85,11 +88,12 @@ def images(
     if not low < high:
         raise OptionError(f"limits: expected the lower value first, got {limits!r}.")
 
-    longest = max((len(line) for caption in captions or () for line in str(caption).split("\n")), default=0)
-    width = max(_CELL, min(0.085 * longest, 2.5))
+    texts = [_wrapped(str(caption)) for caption in (() if captions is None else captions)]
+    longest = max((len(line) for text in texts for line in text.split("\n")), default=0)
+    width = max(_CELL, _LETTER * longest)
     height = _CELL * cells[0].shape[-2] / cells[0].shape[-1]
     margin = 0.1 * max(map(len, rows), default=0)
-    lines = 1 + max(str(caption).count("\n") for caption in captions) if captions else 0
+    lines = max((1 + text.count("\n") for text in texts), default=0)
     figure = new_figure(
         (
             max(2.5, across * width + margin + 0.2, title_width(title)),
@@ -105,8 +109,8 @@ def images(
     for k, picture in enumerate(cells):
         ax = figure.add_subplot(down, across, k + 1)
         _show(ax, picture, low, high, ink)
-        if captions is not None and (not rows or k < across):
-            ax.set_title(str(captions[k]), fontsize="small", pad=3)
+        if k < len(texts):
+            ax.set_title(texts[k], fontsize="small", pad=3)
         if rows and k % across == 0:
             ax.set_ylabel(list(rows)[k // across], rotation=0, ha="right", va="center")
     if title:
@@ -143,9 +147,9 @@ def filters(weight: Any, *, columns: int | None = None, most: int = 64, title: s
 
     Examples
     --------
-    >>> figure = pn.plot.filters(pn.nn.Conv2d(1, 6, kernel_size=3))
-    >>> len(figure.axes)  # six filters and the colour bar
-    7
+    >>> picture, colour_bar = pn.plot.filters(pn.nn.Conv2d(3, 6, kernel_size=3)).axes
+    >>> picture.get_xlabel(), picture.get_ylabel(), colour_bar.get_ylabel()
+    ('channel of the input', 'filter', 'weight')
     """
     values = host_numbers("weight", getattr(weight, "weight", weight))
     if values.ndim == 3:
@@ -157,43 +161,64 @@ def filters(weight: Any, *, columns: int | None = None, most: int = 64, title: s
         )
     _check_finite("weight", values)
     count, channels = (min(length, whole_number("most", most, low=1)) for length in values.shape[:2])
-    if channels == 1:
-        across = _columns(count, columns)
-        cells = list(values[:count, 0])
-    else:
-        across = channels
-        cells = [values[i, j] for i in range(count) for j in range(channels)]
+    across = _columns(count, columns) if channels == 1 else channels
+    cells = values[:count, :channels].reshape(-1, *values.shape[2:])
     down = -(-len(cells) // across)
-    largest = float(abs(values).max()) or 1.0
-    ratio = cells[0].shape[0] / cells[0].shape[1]
+    ratio = cells.shape[1] / cells.shape[2]
     side = min(_CELL, 14.0 / max(across, down * ratio)) * 0.8
     figure = new_figure(
         (
-            max(3.2, across * side + 1.3, title_width(title)),
-            max(2.1, down * side * ratio + 0.3) + (0.4 if title else 0.0),
+            max(3.2, across * side + 1.6, title_width(title)),
+            max(2.1, down * side * ratio + 0.5) + (0.4 if title else 0.0),
         )
     )
-    grid = figure.subplots(down, across, squeeze=False)
-    for k, ax in enumerate(grid.flat):
+    ax = figure.add_subplot()
+    largest = float(abs(values).max()) or 1.0
+    image = ax.imshow(
+        _mosaic(cells, down, across),
+        cmap="PuOr",
+        interpolation="nearest",
+        vmin=-largest,
+        vmax=largest,
+        extent=(-0.5, across - 0.5, down - 0.5, -0.5),  # a filter has a length of 1 on both axes
+        aspect=ratio,
+    )
+    image.set_cmap(image.get_cmap().with_extremes(bad="lightgrey"))
+    ax.spines[:].set_visible(False)
+    if channels == 1:
         ax.set(xticks=[], yticks=[])
-        if k >= len(cells):
-            ax.remove()
-            continue
-        image = ax.imshow(cells[k], cmap="PuOr", vmin=-largest, vmax=largest)
-        ax.spines[:].set_color("lightgrey")
-        row, column = divmod(k, across)
-        if channels > 1 and column == 0:
-            ax.set_ylabel(str(row), rotation=0, ha="right", va="center", fontsize="small")
-        if channels > 1 and row == down - 1:
-            ax.set_xlabel(str(column), fontsize="small")
-    if channels > 1:
-        figure.supxlabel("channel of the input", fontsize="medium")
-        figure.supylabel("filter", fontsize="medium")
-    shown = [ax for ax in grid.flat if ax.figure is not None]
-    figure.colorbar(image, ax=shown, label="weight", shrink=min(1.0, 3.5 / figure.get_figheight()))
+    else:
+        ax.set(xlabel="channel of the input", ylabel="filter")
+        ax.tick_params(length=0)
+        for axis in (ax.xaxis, ax.yaxis):
+            whole_ticks(axis)
+    figure.colorbar(image, ax=ax, label="weight", shrink=min(1.0, 3.5 / figure.get_figheight()))
     if title:
         figure.suptitle(title)
     return figure
+
+
+def _mosaic(cells: Any, down: int, across: int) -> Any:
+    """Pictures of shape (n, height, width) as one, in rows, with lines of NaN around them.
+
+    An Axes for each would take minutes for the thousands of filters that a layer may have.
+    """
+    xp = cells.__array_namespace__()
+    enlarged = max(1, round(24 / min(cells.shape[1:])))  # so that a line is thin beside a picture of 3 by 3
+    cells = xp.repeat(xp.repeat(cells, enlarged, axis=1), enlarged, axis=2)
+    line = max(1, min(cells.shape[1:]) // 8)
+    height, width = (length + line for length in cells.shape[1:])
+    whole = xp.full((down * height + line, across * width + line), xp.nan)
+    for k, cell in enumerate(cells):
+        top, left = (k // across) * height + line, (k % across) * width + line
+        whole[top : top + cell.shape[0], left : left + cell.shape[1]] = cell
+    return whole
+
+
+def _wrapped(caption: str) -> str:
+    """The caption in lines that are no wider than its cell may be."""
+    lines = [wrap(line, _LONGEST) or [""] for line in caption.split("\n")]
+    return "\n".join(part for parts in lines for part in parts)
 
 
 def _columns(count: int, wanted: int | None) -> int:

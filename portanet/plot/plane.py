@@ -1,27 +1,31 @@
-"""Points in the plane by their class, and the regions of the plane that a model gives to each class."""
+"""Points in the plane by their class."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
-from math import inf
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from portanet.dtypes import float32
-from portanet.errors import DataError, OptionError, ShapeError
-from portanet.functions.inspection import to_host
-from portanet.graph import no_grad
-from portanet.plot.figure import COLOURS, MARKERS, host_numbers, matplotlib_module, new_axes
+from portanet.errors import DataError, ShapeError
+from portanet.plot.figure import COLOURS, MARKERS, host_numbers, new_axes, place_legend
 from portanet.protocols import Array
-from portanet.tensor import Tensor, asarray
 
-__all__ = ["ClassNames", "class_numbers", "decision_regions", "name_classes", "points"]
+__all__ = [
+    "MANY",
+    "ClassNames",
+    "check_lengths",
+    "class_numbers",
+    "draw_points",
+    "finish_points",
+    "marker_size",
+    "name_classes",
+    "plane_points",
+    "points",
+    "stroke",
+]
 
 ClassNames = Sequence[str] | Mapping[int, str]
 
-_ROWS_AT_ONCE = 16384  # so that a wide model does not need the whole grid's activations in memory
-_TINT = 0.30  # how much of a class's colour is in its region
+MANY = 5000  # points that lie over each other
 
 
 def points(
@@ -33,7 +37,7 @@ def points(
     xlabel: str = "x1",
     ylabel: str = "x2",
     title: str | None = None,
-    size: float = 30.0,
+    size: float | None = None,
 ) -> Any:
     """Draw points in the plane, with a colour and a marker for each class.
 
@@ -49,8 +53,8 @@ def points(
         The name of class k is ``class_names[k]``; default "class k".
     xlabel, ylabel, title : str, optional
         What stands at the axes, and above them. Name the units where there are some, as in ``"width (cm)"``.
-    size : float, default 30
-        Area of a marker in square points.
+    size : float, optional
+        Area of a marker in square points; default 30, and the less the more there are beyond 1,000 points.
 
     Returns
     -------
@@ -70,127 +74,19 @@ def points(
     >>> [text.get_text() for text in axes.get_legend().get_texts()]
     ['cat', 'dog']
     """
-    places, classes = _points(x), class_numbers(y)
-    _check_lengths(places, classes)
+    places, classes = plane_points(x), class_numbers(y)
+    check_lengths(places, classes)
     names = name_classes(sorted(set(classes.tolist())), class_names)
     own = ax is None
     if own:
         ax = new_axes()
-    _scatter(ax, places, classes, names, size)
-    _finish(ax, own, xlabel, ylabel, title)
+    size = size or marker_size(len(places))
+    draw_points(ax, places, classes, names, size)
+    finish_points(ax, own, xlabel, ylabel, title, size)
     return ax
 
 
-def decision_regions(
-    predict: Callable[[Tensor], Array],
-    x: Array,
-    y: Array,
-    ax: Any = None,
-    *,
-    resolution: int = 200,
-    threshold: float | None = None,
-    margin: float = 0.08,
-    class_names: ClassNames | None = None,
-    xlabel: str = "x1",
-    ylabel: str = "x2",
-    title: str | None = None,
-    size: float = 30.0,
-) -> Any:
-    """Draw which class a model gives to each place in the plane, the boundaries, and labelled points.
-
-    Points to which the model gives another class than ``y`` are ringed.
-
-    Parameters
-    ----------
-    predict : callable
-        Takes a Tensor of points, shape (n, 2), of the data type and on the device of ``portanet.asarray(x)``; a model
-        will do. It returns one of
-
-        - classes: integers or booleans of shape (n,) or (n, 1);
-        - the score of class 1 against class 0: floats of shape (n,) or (n, 1);
-        - a score for each class: floats of shape (n, classes); the highest wins, be they logits or probabilities.
-    x, y : array
-        The points, shape (n, 2), and their true classes, shape (n,) or (n, 1), as in :func:`points`.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; default: new axes in a figure of their own.
-    resolution : int, default 200
-        How many places are asked for along each axis.
-    threshold : float, optional
-        A single score above it means class 1: 0 for logits, which is the default, and 0.5 for probabilities.
-    margin : float, default 0.08
-        How far the picture reaches beyond the points, as a share of their range.
-    class_names, xlabel, ylabel, title, size
-        As in :func:`points`.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        Its ``figure`` is the whole picture; :func:`portanet.plot.save` writes it.
-
-    Raises
-    ------
-    ShapeError
-        If x, y or what predict returns has another shape than those above.
-    DataError
-        If there are no points, a number is not finite, or a class cannot be one that ``predict`` gives.
-    OptionError
-        If an option is outside its domain.
-
-    Warns
-    -----
-    UserWarning
-        If no threshold is given and the scores look like probabilities: they lie between 0 and 1, and far more of the
-        points come out right with a threshold of 0.5.
-
-    Notes
-    -----
-    The model is called without recording a graph, and in the mode it is in: call ``model.eval()`` first if it matters.
-
-    Examples
-    --------
-    >>> x = pn.asarray([[-1.0, 0.0], [1.0, 0.0], [2.0, 0.0]])
-    >>> axes = pn.plot.decision_regions(lambda points: points[:, 0], x, [0, 1, 0], resolution=20)
-    >>> [text.get_text() for text in axes.get_legend().get_texts()]
-    ['class 0', 'class 1', 'boundary', 'wrong: 1 of 3']
-    """
-    if not isinstance(resolution, int) or isinstance(resolution, bool) or resolution < 2:
-        raise OptionError(f"resolution: expected a whole number of at least 2, got {resolution!r}.")
-    if not 0 <= margin < inf:
-        raise OptionError(f"margin: expected a finite number of at least 0, got {margin!r}.")
-    places, truth = _points(x), class_numbers(y)
-    _check_lengths(places, truth)
-    across, up = _grid_lines(places, resolution, margin)
-    xp = places.__array_namespace__()
-    grid = xp.stack([part.reshape(-1) for part in xp.meshgrid(across, up)], axis=1)
-    asked = asarray(x).detach()
-    dtype = asked.dtype if asked.dtype.is_floating else float32
-    everywhere = asarray(xp.concat([places, grid]), dtype=dtype, device=asked.device)
-    classes, scores = _read_answers(_ask(predict, everywhere), truth, threshold)
-    if scores is not None:
-        _check_known(truth, scores.shape[1])
-
-    predicted, regions = classes[: len(places)], classes[len(places) :].reshape(resolution, resolution)
-    every_class = sorted({*truth.tolist(), *classes.tolist()})
-    names = name_classes(every_class, class_names)
-    own = ax is None
-    if own:
-        ax = new_axes()
-    _fill(ax, across, up, regions, every_class)
-    margins = _margins(regions, every_class) if scores is None else scores[len(places) :]
-    _scatter(ax, places, truth, names, size)
-    _draw_boundaries(ax, across, up, margins.reshape(resolution, resolution, -1))
-    wrong = predicted != truth
-    if wrong.any():
-        label = f"wrong: {int(wrong.sum())} of {len(truth)}"
-        rings = places[wrong]
-        style = {"facecolors": "none", "edgecolors": "black", "linewidths": 1.4}
-        ax.scatter(rings[:, 0], rings[:, 1], s=4.5 * size, label=label, zorder=4, **style)
-    ax.set(xlim=(across[0], across[-1]), ylim=(up[0], up[-1]))
-    _finish(ax, own, xlabel, ylabel, title)
-    return ax
-
-
-def _points(x: Array) -> Any:
+def plane_points(x: Array) -> Any:
     """The points as a host array of shape (n, 2)."""
     places = host_numbers("x", x)
     if places.ndim != 2 or places.shape[1] != 2:
@@ -223,7 +119,8 @@ def class_numbers(y: Array, name: str = "y") -> Any:
     return classes.astype("int64")
 
 
-def _check_lengths(places: Any, classes: Any) -> None:
+def check_lengths(places: Any, classes: Any) -> None:
+    """Raise unless there is a class for each point."""
     if len(places) != len(classes):
         raise ShapeError(
             f"y: expected one class for each of the {len(places)} points of x, got {len(classes)}."
@@ -243,159 +140,41 @@ def name_classes(classes: Sequence[int], given: ClassNames | None) -> dict[int, 
     return {k: str(known[k]) for k in classes}
 
 
-def _grid_lines(places: Any, resolution: int, margin: float) -> tuple[Any, Any]:
-    """The coordinates along both axes of the places that the model is asked about."""
-    xp = places.__array_namespace__()
-    lowest, highest = places.min(axis=0), places.max(axis=0)
-    extent = highest - lowest
-    extent = xp.where(extent > 0, extent, xp.ones_like(extent))  # points on one line still need some room
-    padding = xp.maximum(margin * extent, xp.where(highest > lowest, 0.0, 0.5))
-    left, bottom = lowest - padding
-    right, top = highest + padding
-    return xp.linspace(left, right, resolution), xp.linspace(bottom, top, resolution)
-
-
-def _ask(predict: Callable[[Tensor], Array], places: Tensor) -> Any:
-    """What the model says of each place, as one host array."""
-    answers = []
-    with no_grad():
-        for start in range(0, len(places), _ROWS_AT_ONCE):
-            rows = places[start : min(start + _ROWS_AT_ONCE, len(places))]
-            answer = to_host(asarray(predict(rows)))
-            if answer.ndim not in (1, 2) or answer.shape[0] != len(rows):
-                raise ShapeError(
-                    f"predict: expected shape (n,), (n, 1) or (n, classes) for n = {len(rows)} points, "
-                    f"got {answer.shape}."
-                )
-            answers.append(answer)
-    return answers[0].__array_namespace__().concat(answers)
-
-
-def _read_answers(answers: Any, truth: Any, threshold: float | None) -> tuple[Any, Any]:
-    """The class of each place; and how far each class is ahead of the others, (n, classes), None for bare classes."""
-    if answers.dtype.kind in "biu":
-        if threshold is not None:
-            raise OptionError(
-                "threshold: predict returns classes, to which no threshold applies. Leave it out."
+def draw_points(ax: Any, places: Any, classes: Any, names: Mapping[int, str], size: float) -> None:
+    """Draw the points of each class, with its label."""
+    rounds = 1 if len(places) <= MANY else 20  # of many points no class may hide the others: they take turns
+    for turn in range(rounds):
+        for k, name in names.items():
+            members = places[classes == k][turn::rounds]
+            if not len(members):
+                continue
+            ax.scatter(
+                members[:, 0],
+                members[:, 1],
+                s=size,
+                color=COLOURS[k % len(COLOURS)],
+                marker=MARKERS[k % len(MARKERS)],
+                edgecolors="black",
+                linewidths=0.5 * stroke(size),
+                label=None if turn else name,
+                zorder=3,
             )
-        return class_numbers(answers, "predict"), None
-    xp = answers.__array_namespace__()
-    scores = host_numbers("predict", answers)
-    if not xp.isfinite(scores).all():
-        raise DataError("predict: a score is NaN or infinite. Did the training diverge?")
-    if scores.ndim == 1 or scores.shape[1] == 1:
-        scores = scores.reshape(-1)
-        if threshold is None:
-            threshold = 0.0
-            _notice_probabilities(scores, truth)
-        ahead = scores - threshold
-        return (ahead > 0).astype("int64"), xp.stack([-ahead, ahead], axis=1)
-    if threshold is not None:
-        raise OptionError(
-            "threshold: predict returns a score for each class, of which the highest wins. Leave it out."
-        )
-    return scores.argmax(axis=1), _ahead_of_the_others(scores)
 
 
-def _notice_probabilities(scores: Any, truth: Any) -> None:
-    """Warn if scores that are read as logits would fit the classes far better as probabilities."""
-    if not 0 <= scores.min() < 0.5 < scores.max() <= 1:
-        return
-    of_points = scores[: len(truth)]
-    as_logits, as_probabilities = (float(((of_points > turn) == truth).mean()) for turn in (0.0, 0.5))
-    if as_probabilities > as_logits + 0.2:
-        warnings.warn(
-            "portanet.plot.decision_regions: what predict returns is read as logits but looks like probabilities: all "
-            f"lies between 0 and 1, and {as_probabilities:.0%} of the points come out right with a threshold of 0.5, "
-            f"{as_logits:.0%} with 0. Pass threshold=0.5 for probabilities, threshold=0.0 for logits.",
-            stacklevel=4,
-        )
+def marker_size(count: int, usual: float = 30.0) -> float:
+    """The area of a marker in square points, among so many."""
+    size: float = usual / max(1.0, count / 1000) ** 0.5
+    return size
 
 
-def _ahead_of_the_others(scores: Any) -> Any:
-    """For each class its score less the best of the others, (n, classes)."""
-    xp = scores.__array_namespace__()
-    ordered = xp.sort(scores, axis=1)
-    best, second = ordered[:, -1:], ordered[:, -2:-1]
-    return scores - xp.where(scores == best, second, best)
+def stroke(size: float) -> float:
+    """How wide lines are around markers, as a share of the usual: small ones would be all line."""
+    return min(1.0, size / 20)
 
 
-def _margins(regions: Any, classes: Sequence[int]) -> Any:
-    """The same for bare classes: 1 where the class is, -1 elsewhere."""
-    xp = regions.__array_namespace__()
-    return xp.stack([xp.where(regions == k, 1.0, -1.0) for k in classes], axis=-1)
-
-
-def _check_known(truth: Any, count: int) -> None:
-    lowest, highest = int(truth.min()), int(truth.max())
-    if lowest < 0 or highest >= count:
-        raise DataError(
-            f"y: predict tells the classes 0 to {count - 1} apart, but y has classes from {lowest} to {highest}. "
-            "Number them from 0."
-        )
-
-
-def _fill(ax: Any, across: Any, up: Any, regions: Any, classes: Sequence[int]) -> None:
-    """Tint each place by its class."""
-    colors = matplotlib_module("colors")
-    tints = []
-    for k in classes:
-        rgb = colors.to_rgb(COLOURS[k % len(COLOURS)])
-        tints.append([_TINT * part + (1 - _TINT) for part in rgb])
-    middles = [(low + high) / 2 for low, high in pairwise(classes)]
-    edges = [classes[0] - 0.5, *middles, classes[-1] + 0.5]
-    half_x, half_y = (across[1] - across[0]) / 2, (up[1] - up[0]) / 2
-    ax.imshow(
-        regions,
-        cmap=colors.ListedColormap(tints),
-        norm=colors.BoundaryNorm(edges, len(classes)),
-        origin="lower",
-        extent=(across[0] - half_x, across[-1] + half_x, up[0] - half_y, up[-1] + half_y),
-        interpolation="nearest",
-        aspect=ax.get_aspect(),
-        zorder=0,
-    )
-
-
-def _draw_boundaries(ax: Any, across: Any, up: Any, margins: Any) -> None:
-    """Draw the lines where a class begins to be ahead of all others; ``margins`` has shape (rows, columns, classes)."""
-    # Of two classes one line is the other.
-    drawn = False
-    for k in range(1 if margins.shape[-1] == 2 else 0, margins.shape[-1]):
-        ahead = margins[:, :, k]
-        if ahead.min() < 0 < ahead.max():
-            ax.contour(
-                across, up, ahead, levels=[0.0], colors="black", linewidths=1.4, linestyles="solid", zorder=2
-            )
-            drawn = True
-    if drawn:
-        ax.plot([], [], color="black", linewidth=1.4, label="boundary")
-
-
-def _scatter(ax: Any, places: Any, classes: Any, names: Mapping[int, str], size: float) -> None:
-    for k, name in names.items():
-        members = places[classes == k]
-        if not len(members):
-            continue
-        ax.scatter(
-            members[:, 0],
-            members[:, 1],
-            s=size,
-            color=COLOURS[k % len(COLOURS)],
-            marker=MARKERS[k % len(MARKERS)],
-            edgecolors="black",
-            linewidths=0.5,
-            label=name,
-            zorder=3,
-        )
-
-
-def _finish(ax: Any, own: bool, xlabel: str, ylabel: str, title: str | None) -> None:
+def finish_points(ax: Any, own: bool, xlabel: str, ylabel: str, title: str | None, size: float) -> None:
     """Name the axes and place the legend: beside a picture of our own, inside somebody else's."""
     ax.set(xlabel=xlabel, ylabel=ylabel)
     if title:
         ax.set_title(title)
-    if own:
-        ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, borderaxespad=0.0)
-    else:
-        ax.legend(framealpha=0.9)
+    place_legend(ax, beside=own, spare=1.2, marker_scale=max(1.0, 30 / size) ** 0.5)

@@ -81,7 +81,8 @@ def roc_curve(
     if not curves:
         raise DataError("scores: expected at least one curve, got an empty mapping.")
     rates = {label: _rates(label, *curve) for label, curve in curves.items()}
-    if ax is None:
+    own = ax is None
+    if own:
         ax = new_axes((5.4, 5.2))
     for k, (label, (across, up, area)) in enumerate(rates.items()):
         ax.plot(
@@ -94,9 +95,8 @@ def roc_curve(
             zorder=3,
         )
     ax.plot([0, 1], [0, 1], color="grey", linewidth=1, linestyle=(0, (1, 2)), label="guessing (area 0.5)")
-    ax.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
-    finish_lines(ax, xlabel, ylabel, title)
-    ax.legend(frameon=False, loc="lower right", fontsize="small" if len(rates) > 6 else None)
+    ax.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal", anchor="W")
+    finish_lines(ax, own, xlabel, ylabel, title, most_over=2)  # curves of several models are everywhere
     return ax
 
 
