@@ -100,7 +100,11 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
 
     model, whole = learn(options.seed, options.epochs)
     updates = len(whole.losses)
-    kill_after = options.kill_after or updates // 2 + 14
+    kill_after = options.kill_after or min(updates // 2 + 14, updates)
+    if not 1 <= kill_after <= updates:
+        raise SystemExit(
+            f"--kill-after: expected 1 to {updates}, the updates of a whole run, got {kill_after}"
+        )
     print(f"never stopped: {updates} updates, loss {whole['loss'][-1]:.6f}")
 
     with tempfile.TemporaryDirectory() as name:

@@ -7,6 +7,7 @@ import importlib
 import json
 import math
 import os
+import stat
 import struct
 import subprocess
 import sys
@@ -60,7 +61,10 @@ def test_a_tree_comes_back_to_the_last_bit(backend: str, rng: Any, tmp_path: Pat
         "many": [float(x) for x in rng.normal(size=200) * 10.0 ** rng.integers(-300, 300, 200)]
         + [math.nan, -0.0],
         "numbers": [0, -1, 2**64 - 1, 10**40, True, False, None, 0.1],
-        "text": ["", "größe", "重み", '"\\', "$tensor"],
+        "many whole": [int(x) for x in rng.integers(-(2**63), 2**63 - 1, 70)] + [2**63 - 1, -(2**63)],
+        "many larger": [2**63 + k for k in range(70)],
+        "many truths": [True] * 70,
+        "text": ["", "größe", "重み", '"\\', "$tensor", "a path that is no text: \udc80"],
         "tuple": (1, (2.5, [3]), ()),
         "by number": {0: {"step": 3}, 1: {}, (2, "x"): []},
         "marked": {"$tensor": "weights", "$x": 1},
@@ -184,6 +188,19 @@ def test_optimizers_and_schedules_go_on_to_the_last_bit(
     assert other[2].get_last_lr() == whole[2].get_last_lr()
 
 
+def nested(depth: int) -> Any:
+    """A mapping in the form that needs most of a reader: none of its keys is a text."""
+    state: Any = {}
+    for number in range(depth):
+        state = {number: state}
+    return state
+
+
+def test_a_state_as_deep_as_may_be_is_read(tmp_path: Path) -> None:
+    save_checkpoint(nested(100), tmp_path / "x")
+    assert load_checkpoint(tmp_path / "x") == nested(100)
+
+
 @pytest.mark.parametrize(
     ("state", "message"),
     [
@@ -191,6 +208,7 @@ def test_optimizers_and_schedules_go_on_to_the_last_bit(
         ({"model": nn.Linear(1, 1)}, r"'model' is a Linear\. Give it a state_dict"),
         ({"a": {"b": [1, {2, 3}]}}, "'a/b/1' is a set"),
         ({"z": 1j}, "'z' is a complex"),
+        (nested(101), "nested more than 100 deep"),
     ],
 )
 def test_what_has_no_place_in_a_checkpoint_is_refused(tmp_path: Path, state: Any, message: str) -> None:
@@ -204,9 +222,25 @@ def test_complex_arrays_are_refused_by_name(tmp_path: Path) -> None:
         save_checkpoint({"a": {"wave": np.ones(2, "complex64")}}, tmp_path / "x")
 
 
+@pytest.mark.parametrize("state", [{"x": [[1, 2]] * 30}, {"x": "[{" * 30}, {str(k): {} for k in range(30)}])
+def test_what_is_saved_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: Any) -> None:
+    """Whatever the readers' limit is."""
+    sealed = importlib.import_module("portanet.io.sealed")
+    saved = []
+    for limit in range(20, 100):
+        monkeypatch.setattr(sealed, "MOST_PARTS", limit)
+        try:
+            save_checkpoint(state, tmp_path / "x")
+        except CheckpointError:
+            continue
+        assert load_checkpoint(tmp_path / "x") == state
+        saved.append(limit)
+    assert 0 < len(saved) < 80
+
+
 def test_names_that_need_too_much_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.import_module("portanet.io.sealed"), "LARGEST_HEADER", 1000)
-    with pytest.raises(CheckpointError, match="names and plain values take .* more than 1,000"):
+    with pytest.raises(CheckpointError, match="names and plain values take .* more than 1,000 or"):
         save_checkpoint({"text": "a" * 2000}, tmp_path / "x")
     assert os.listdir(tmp_path) == []
 
@@ -254,7 +288,7 @@ def test_weights_of_other_libraries_need_no_checksum(tmp_path: Path) -> None:
 
 def test_weights_are_no_checkpoint(tmp_path: Path) -> None:
     pn.save({"x": pn.zeros((1,))}, tmp_path / "x")
-    with pytest.raises(CheckpointError, match="its format is None"):
+    with pytest.raises(CheckpointError, match=r"is no checkpoint; it may hold weights, for portanet\.load"):
         load_checkpoint(tmp_path / "x")
 
 
@@ -268,6 +302,49 @@ def test_a_forged_length_allocates_nothing(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(seal(json.dumps(header, separators=(",", ":")).encode(), bytes(100)))
     with pytest.raises(CheckpointError, match="'x' does not lie where it should"):
         load_checkpoint(tmp_path / "x")
+
+
+def test_a_forged_shape_of_nothing_is_refused(tmp_path: Path) -> None:
+    """No bytes are as many as it wants, and yet NumPy takes no such shape."""
+    seal = importlib.import_module("benchmarks.soak.mutate").seal
+    header = {
+        "__metadata__": {
+            "sha256": "0" * 64,
+            "format": "portanet.checkpoint.1",
+            "state": '{"x":{"$tensor":"x"}}',
+        },
+        "x": {"dtype": "F32", "shape": [0, 2**62, 2**62], "data_offsets": [0, 0]},
+    }
+    (tmp_path / "x").write_bytes(seal(json.dumps(header, separators=(",", ":")).encode(), b""))
+    with pytest.raises(CheckpointError, match="'x' has no sensible shape"):
+        load_checkpoint(tmp_path / "x")
+    with pytest.raises(CheckpointError, match="Nothing was loaded"):
+        pn.load(tmp_path / "x")
+
+
+@pytest.mark.parametrize("kind", ["$items", "$counter"])
+def test_keys_that_collide_are_refused(tmp_path: Path, kind: str) -> None:
+    """A table of half a million keys with one hash would take hours; as many honest ones are no matter."""
+    seal = importlib.import_module("benchmarks.soak.mutate").seal
+
+    def write(keys: Any) -> None:
+        state = json.dumps({"x": {kind: [[key, 0] for key in keys]}})
+        metadata = {"sha256": "0" * 64, "format": "portanet.checkpoint.1", "state": state}
+        header = json.dumps({"__metadata__": metadata}, separators=(",", ":"))
+        (tmp_path / "x").write_bytes(seal(header.encode(), b""))
+
+    write(range(-50_000, 50_000))
+    assert len(load_checkpoint(tmp_path / "x")["x"]) == 100_000
+    write(k * sys.hash_info.modulus for k in range(100))
+    with pytest.raises(CheckpointError, match="collide"):
+        load_checkpoint(tmp_path / "x")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX pipes")
+def test_a_pipe_among_checkpoints_is_passed_over(tmp_path: Path) -> None:
+    save_checkpoint({"epoch": 1}, tmp_path / "run.safetensors")
+    os.mkfifo(tmp_path / "waits.safetensors")
+    assert latest_checkpoint(tmp_path) == tmp_path / "run.safetensors"
 
 
 def test_a_damaged_file_is_refused_and_the_newest_sound_one_offered(tmp_path: Path) -> None:
@@ -344,6 +421,32 @@ def test_what_the_system_refuses_is_named(
     assert (caught.value.errno, caught.value.filename) == (number, str(path))
     assert load_checkpoint(path) == {"epoch": 1}
     assert os.listdir(tmp_path) == [path.name]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="folders are flushed on POSIX systems")
+@pytest.mark.parametrize(
+    ("function", "number", "harmless"),
+    [("open", errno.EACCES, True), ("fsync", errno.EINVAL, True), ("fsync", errno.EIO, False)],
+)
+def test_a_folder_that_cannot_be_flushed_is_no_failure_to_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str, number: int, harmless: bool
+) -> None:
+    """One that may not be read, or lies on a file system that flushes no folders; a broken disk is another matter."""
+    original = getattr(os, function)
+
+    def refuse(given: Any, *arguments: Any) -> Any:
+        if stat.S_ISDIR(os.stat(given).st_mode):
+            raise OSError(number, os.strerror(number))
+        return original(given, *arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, function, refuse)
+        if harmless:
+            save_checkpoint({"epoch": 1}, tmp_path / "x")
+        else:
+            with pytest.raises(OSError, match=os.strerror(number)):
+                save_checkpoint({"epoch": 1}, tmp_path / "x")
+    assert load_checkpoint(tmp_path / "x") == {"epoch": 1}
 
 
 @pytest.mark.skipif(

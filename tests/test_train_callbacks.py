@@ -1,49 +1,22 @@
-"""Callbacks: what they stop, save, write and draw, and that all of it goes on with a run."""
+"""Callbacks: what they hear, stop and save, and that all of it goes on with a run."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import math
-import struct
+import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-import portanet as pn
-from portanet import nn, optim, train
+from portanet import train
 from portanet.errors import OptionError
-from portanet.io import load_checkpoint, save_checkpoint
-
-
-class Script(nn.Module):
-    """A model that can be trained and whose loss in each epoch is what a list says."""
-
-    def __init__(self, losses: list[float]) -> None:
-        self.weight = nn.Parameter(pn.asarray([0.0]))
-        self.losses, self.calls = losses, 0
-
-    def forward(self, x: Any) -> Any:
-        self.calls += self.training
-        return self.losses[self.calls - 1] + self.weight * 0 + self.calls
-
-
-def play(
-    losses: list[float], *callbacks: Any, model: Any = None, **options: Any
-) -> tuple[Any, train.History]:
-    """Train for as many epochs as there are losses; the weight grows by 1 in each."""
-    model = model or Script(losses)
-    optimizer = optim.SGD([model.weight], lr=1.0)
-
-    def loss(outputs: Any, target: Any) -> Any:
-        return outputs.sum() - model.calls - (model.weight - model.weight.detach()).sum()
-
-    data = [(pn.zeros((1, 1)), pn.zeros((1, 1)))]
-    return model, train.fit(model, loss, optimizer, data, epochs=len(losses), callbacks=callbacks, **options)
+from portanet.io import load_checkpoint
+from tests.runs import Script, play
 
 
 def test_training_stops_once_nothing_gets_better() -> None:
@@ -61,11 +34,48 @@ def test_training_stops_once_nothing_gets_better() -> None:
         np.testing.assert_allclose(history["loss"], losses[:epochs], rtol=1e-6)
 
 
+def test_a_loss_that_never_is_a_number_stops_a_run() -> None:
+    _, history = play([math.nan] * 4, train.EarlyStopping(patience=1))
+    assert history.stopped == "the loss has not been a number for 2 epochs"
+
+
+def test_a_callback_serves_one_run_after_the_other() -> None:
+    stopper = train.EarlyStopping(patience=0, restore_best=True)
+    for losses in ([1.0, 2.0, 3.0], [5.0, 4.0, 4.5]):
+        _, history = play(losses, stopper)
+        assert len(history) == losses.index(min(losses)) + 2
+
+
 def test_the_best_weights_come_back() -> None:
     model, _ = play([5.0, 4.0, 4.5, 4.6, 4.7, 0.0], train.EarlyStopping(patience=1, restore_best=True))
     assert model.weight.item() == 2.0
     model, _ = play([5.0, 4.0, 4.5, 4.6, 4.7, 0.0], train.EarlyStopping(patience=1))
     assert model.weight.item() == 4.0
+
+
+def test_the_best_weights_come_back_after_the_last_epoch(tmp_path: Path) -> None:
+    def stopper() -> train.EarlyStopping:
+        return train.EarlyStopping(patience=9, restore_best=True)
+
+    losses = [5.0, 4.0, 4.5, 4.6, 3.0, 3.5]
+    model, _ = play(losses[:4], stopper(), train.Checkpoints(tmp_path))
+    assert model.weight.item() == 2.0
+    assert load_checkpoint(tmp_path / "last.safetensors")["model"]["weight"].item() == 4.0  # to go on from
+    for epochs, best in ((4, 2.0), (6, 5.0)):
+        model = Script(losses)
+        model.calls = 4
+        play(losses[:epochs], stopper(), train.Checkpoints(tmp_path), model=model, resume=tmp_path)
+        assert model.weight.item() == best
+
+    class Fail(train.Callback):
+        def on_epoch_end(self, run: train.Run) -> None:
+            if run.epoch == 4:
+                raise ZeroDivisionError
+
+    model = Script(losses)
+    with pytest.raises(ZeroDivisionError):
+        play(losses, stopper(), Fail(), model=model)
+    assert model.weight.item() == 4.0  # such a run has not ended by itself
 
 
 def test_the_patience_of_a_stopped_run_goes_on(tmp_path: Path) -> None:
@@ -112,6 +122,82 @@ def test_a_best_checkpoint_is_not_forgotten_when_a_run_goes_on(tmp_path: Path) -
     assert load_checkpoint(tmp_path / "last.safetensors")["progress"]["epoch"] == 3
 
 
+def test_two_callbacks_may_look_for_the_best_of_one_run(tmp_path: Path) -> None:
+    """Also when the run goes on from what the first of them saved, before the second one had looked."""
+
+    def saving() -> list[train.Callback]:
+        return [train.Checkpoints(tmp_path / name, best="loss", mode=mode) for name, mode in names]
+
+    names = [("low", "min"), ("high", "max")]
+    losses = [1.0, 2.0, 1.5]
+    play(losses[:2], *saving())
+    model = Script(losses)
+    model.calls = 2
+    play(losses, *saving(), model=model, resume=tmp_path / "low")
+    epochs = [load_checkpoint(tmp_path / name / "best.safetensors")["progress"]["epoch"] for name, _ in names]
+    assert epochs == [1, 2]
+
+
+def test_the_best_of_another_column_is_looked_for_anew(tmp_path: Path) -> None:
+    play([1.0, 2.0], train.Checkpoints(tmp_path, best="loss"))
+    model = Script([1.0, 2.0, 1.5])
+    model.calls = 2
+    again = train.Checkpoints(tmp_path, best="updates", mode="max")
+    play([1.0, 2.0, 1.5], again, model=model, resume=tmp_path)
+    assert load_checkpoint(tmp_path / "best.safetensors")["progress"]["epoch"] == 3
+    play([1.0, 2.0], train.Checkpoints(tmp_path / "new", best="loss"), resume=tmp_path)
+    assert not (tmp_path / "new" / "best.safetensors").exists()  # no epoch was trained
+
+
+def test_a_run_that_goes_back_keeps_what_it_saves_then(tmp_path: Path) -> None:
+    losses = [5.0, 4.0, 3.0, 2.0]
+    play(losses, train.Checkpoints(tmp_path, every_epochs=1))
+    for number in range(1, 5):
+        os.utime(tmp_path / f"epoch-000{number}.safetensors", ns=(number, number))
+    model = Script(losses)
+    model.calls = 1
+    saving = train.Checkpoints(tmp_path, every_epochs=1, keep=2)
+    play(losses[:2], saving, model=model, resume=tmp_path / "epoch-0001.safetensors")
+    assert {path.name for path in tmp_path.glob("epoch-*")} == {
+        "epoch-0002.safetensors",
+        "epoch-0004.safetensors",
+    }
+
+
+def test_a_read_only_folder_is_named_before_the_first_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    model = Script([1.0])
+    with pytest.raises(PermissionError, match="read-only") as caught:
+        play([1.0], train.Checkpoints(tmp_path), model=model)
+    assert caught.value.filename == str(tmp_path)
+    assert model.calls == 0
+
+
+def test_a_folder_that_vanished_is_made_anew(tmp_path: Path) -> None:
+    class Remove(train.Callback):
+        def on_epoch_end(self, run: train.Run) -> None:
+            shutil.rmtree(tmp_path / "run")
+
+    play([1.0, 2.0], Remove(), train.Checkpoints(tmp_path / "run", best="loss"))
+    assert load_checkpoint(tmp_path / "run" / "last.safetensors")["progress"]["epoch"] == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX locks")
+def test_two_runs_cannot_save_into_one_folder(tmp_path: Path) -> None:
+    class Second(train.Callback):
+        def on_epoch_end(self, run: train.Run) -> None:
+            with pytest.raises(OptionError, match="folder: another run that has not ended saves into"):
+                play([9.0], train.Checkpoints(tmp_path))
+
+    together = [train.Checkpoints(tmp_path), train.Checkpoints(os.path.relpath(tmp_path), best="loss")]
+    for _ in range(2):  # when the first one has ended the next one may
+        play([1.0, 2.0], Second(), *together)
+        assert load_checkpoint(tmp_path / "last.safetensors")["history"]["columns"]["loss"] == [1.0, 2.0]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.safetensors", "last.safetensors"]
+
+
 def test_a_full_disk_ends_the_run_and_what_was_saved_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,139 +224,61 @@ def test_unfinished_files_of_killed_runs_are_removed(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["last.safetensors"]
 
 
-def test_a_table_holds_every_row_once(tmp_path: Path) -> None:
-    class Table:
-        name = "table"
-
-        def reset(self) -> None: ...
-
-        def update(self, outputs: Any, targets: Any) -> None: ...
-
-        def compute(self) -> Any:
-            return pn.asarray([[1, 2], [3, 4]])
-
-    path = tmp_path / "logs" / "run.csv"
-    losses = [0.1, 0.25, math.nan]
-    options = {"metrics": [Table()]}
-    _, whole = play(losses, train.CSVLog(path), **options)
-    wanted = path.read_text()
-    rows = list(csv.DictReader(io.StringIO(wanted)))
-    assert [int(row["epoch"]) for row in rows] == [1, 2, 3]
-    assert [float(row["loss"]) for row in rows[:2]] == whole["loss"][:2]
-    assert json.loads(rows[0]["table"]) == [[1, 2], [3, 4]]
-
-    folder = tmp_path / "run"
-    play(losses[:2], train.CSVLog(path), train.Checkpoints(folder, every_epochs=1), **options)
-    play(losses[:1], train.CSVLog(path), **options)  # somebody wrote to it meanwhile
-    model = Script(losses)
-    model.calls = 1
-    resumed = folder / "epoch-0001.safetensors"  # the second row is written anew
-    play(losses, train.CSVLog(path), model=model, resume=resumed, **options)
-    assert path.read_text() == wanted
-
-
-def test_a_progress_bar_shows_batches_and_results() -> None:
-    pytest.importorskip("tqdm", reason="the extra `train` is not installed")
-    shown = io.StringIO()
-    play([0.5, 0.25], train.ProgressBar(file=shown, mininterval=0, ascii=True))
-    text = shown.getvalue()
-    assert "epoch 1 of 2" in text
-    assert "epoch 2 of 2: 100%" in text
-    assert "1/1" in text
-    assert "loss=0.25" in text
-
-
-def test_one_progress_bar_counts_the_epochs_of_a_whole_run(tmp_path: Path) -> None:
-    pytest.importorskip("tqdm", reason="the extra `train` is not installed")
-    shown = io.StringIO()
-    play([0.5, 0.25], train.ProgressBar(whole_run=True, file=shown, mininterval=0, ascii=True))
-    text = shown.getvalue()
-    assert "0/2" in text
-    assert "2/2" in text
-    assert text.count("\n") == 1  # tqdm ends the line when a bar is done
-    assert "loss=0.25" in text
-    folder, resumed = tmp_path / "run", io.StringIO()
-    play([0.5], train.Checkpoints(folder))
-    model = Script([0.5, 0.25])
-    model.calls = 1
-    bar = train.ProgressBar(whole_run=True, file=resumed, mininterval=0, ascii=True)
-    play([0.5, 0.25], train.Checkpoints(folder), bar, model=model, resume=folder)
-    assert "0/2" not in resumed.getvalue()
-    assert "1/2" in resumed.getvalue()
-
-
-def scalars(folder: Path) -> list[tuple[str, int, float]]:
-    """What TensorBoard would read: length, checksum, event, checksum, and so on."""
-    from tensorboardX.proto.event_pb2 import Event
-
-    found = []
-    for path in sorted(folder.iterdir()):
-        content = path.read_bytes()
-        while content:
-            (length,) = struct.unpack("<Q", content[:8])
-            event = Event.FromString(content[12 : 12 + length])
-            found += [(value.tag, event.step, value.simple_value) for value in event.summary.value]
-            content = content[16 + length :]
-    return found
-
-
-def test_tensorboard_gets_every_number(tmp_path: Path) -> None:
-    pytest.importorskip("tensorboardX", reason="the extra `tensorboard` is not installed")
-    play([0.5, 0.25], train.TensorBoard(tmp_path))
-    found = {(tag, step): value for tag, step, value in scalars(tmp_path)}
-    assert found == {
-        **{("loss", 1): 0.5, ("loss", 2): 0.25, ("lr", 1): 1.0, ("lr", 2): 1.0},
-        **{("updates", 1): 1.0, ("updates", 2): 2.0},
-    }
-
-
-def test_a_picture_is_drawn_as_it_goes(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib", reason="the extra `plot` is not installed")
-    from matplotlib.image import imread
-
-    path = tmp_path / "loss.png"
-    seen = []
-
-    class Look(train.Callback):
-        def on_epoch_end(self, run: train.Run) -> None:
-            seen.append(path.read_bytes() if path.exists() else None)
-
-    play([3.0, 2.0, 1.0], train.LossPlot(path, every=2), Look())
-    assert seen[0] is None
-    assert seen[1] == seen[2] != path.read_bytes()
-    assert imread(path).std() > 0
-
-
-@pytest.mark.parametrize(
-    ("callback", "module", "extra"),
-    [(train.ProgressBar, "tqdm.auto", "train"), (train.TensorBoard, "tensorboardX", "tensorboard")],
-)
-def test_a_missing_library_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, callback: Any, module: str, extra: str
-) -> None:
-    monkeypatch.setitem(sys.modules, module, None)
-    made = callback(tmp_path) if callback is train.TensorBoard else callback()
-    with pytest.raises(ImportError, match=rf"pip install 'portanet\[{extra}\]'"):
-        play([1.0], made)
-
-
-def test_every_callback_hears_the_end_whatever_it_is() -> None:
-    heard = []
+def test_whoever_heard_the_beginning_hears_the_end_whatever_it_is() -> None:
+    heard: list[str] = []
 
     class Ear(train.Callback):
+        def __init__(self, name: str, fails: str = "") -> None:
+            self.name, self.fails = name, fails
+
         def on_begin(self, run: train.Run) -> None:
-            heard.append("begin")
+            self.hear("begin")
+
+        def on_epoch_end(self, run: train.Run) -> None:
+            self.hear("epoch")
 
         def on_end(self, run: train.Run) -> None:
-            heard.append("end")
+            self.hear("end")
 
-    class Fail(train.Callback):
-        def on_epoch_end(self, run: train.Run) -> None:
-            raise ZeroDivisionError
+        def hear(self, event: str) -> None:
+            heard.append(f"{self.name} {event}")
+            if event == self.fails:
+                raise ZeroDivisionError(f"{self.name} {event}")
 
-    with pytest.raises(ZeroDivisionError):
-        play([1.0], Ear(), Fail())
-    assert heard == ["begin", "end"]
+    with pytest.raises(ZeroDivisionError, match="b epoch"):
+        play([1.0], Ear("a"), Ear("b", "epoch"), Ear("c"))
+    assert heard == ["a begin", "b begin", "c begin", "a epoch", "b epoch", "a end", "b end", "c end"]
+    heard.clear()
+    with pytest.raises(ZeroDivisionError, match="a end"):
+        play([1.0], Ear("a", "end"), Ear("b"))
+    assert heard[-2:] == ["a end", "b end"]
+    heard.clear()
+    with pytest.raises(ZeroDivisionError, match="b begin"):
+        play([1.0], Ear("a"), Ear("b", "begin"), Ear("c"))
+    assert heard == ["a begin", "b begin", "a end", "b end"]
+
+
+def test_a_callback_may_be_put_together_without_a_class() -> None:
+    heard = []
+    callback = train.Callback()
+    callback.on_update = lambda run: heard.append(run.updates)  # type: ignore[method-assign]
+    play([1.0, 2.0], callback)
+    assert heard == [1, 2]
+
+
+def test_the_latest_loss_is_known_from_the_first_batch_on() -> None:
+    heard = []
+
+    class Look(train.Callback):
+        def on_begin(self, run: train.Run) -> None:
+            heard.append(run.latest_loss())
+
+        def on_update(self, run: train.Run) -> None:
+            heard.append(run.latest_loss())
+
+    play([1.0, 2.0], Look())
+    assert math.isnan(heard[0])
+    assert heard[1:] == [1.0, 2.0]
 
 
 @pytest.mark.parametrize(
@@ -286,29 +294,13 @@ def test_every_callback_hears_the_end_whatever_it_is() -> None:
             lambda: play([1.0], train.EarlyStopping("accuracy")),
             "watch: expected one of epoch, updates, lr, loss",
         ),
+        (
+            lambda: play([1.0], train.Checkpoints(tempfile.mkdtemp(), best="loss ")),
+            "best: expected one of epoch",
+        ),
         (lambda: train.History().best("loss", "least"), "mode: expected"),
     ],
 )
 def test_misuse_of_callbacks_is_named(make: Any, message: str) -> None:
     with pytest.raises(OptionError, match=message):
         make()
-
-
-def test_a_history_says_what_it_has() -> None:
-    _, history = play([3.0, math.nan, 2.0])
-    assert history.best("loss")["epoch"] == 3
-    assert history.best("loss", "max")["epoch"] == 1
-    assert repr(train.History()) == "History: no epoch has ended yet"
-    assert repr(history).startswith("History of 3 epochs; the last: epoch 3, updates 3, lr 1, loss 2")
-    with pytest.raises(KeyError, match="no column 'accuracy'; there are epoch, updates, lr, loss"):
-        history["accuracy"]
-
-
-def test_a_history_goes_to_disk_and_back(rng: Any, tmp_path: Path) -> None:
-    history = train.History()
-    history.rows = [{"epoch": 1, "loss": math.inf, "confusion": [[1, 2], [3, 4]]}]
-    history.losses = [float(x) for x in rng.normal(size=100)] + [math.nan]
-    save_checkpoint(history.state_dict(), tmp_path / "x")
-    other = train.History()
-    other.load_state_dict(load_checkpoint(tmp_path / "x"))
-    assert repr((other.rows, other.losses)) == repr((history.rows, history.losses))

@@ -1,17 +1,15 @@
 """`python -m benchmarks.soak.kill --runs 200`: kill training runs at random moments, go on, and compare every bit.
 
-A small run with shuffling, dropout, momentum, a schedule, accumulated gradients, a validation and, where the loader has
-them, workers, saves a checkpoint at each step of the optimizer, so that many of the kills hit a save. Each trial starts
-it in a process of its own, kills that with SIGKILL at a random moment, looks at what lies in the folder, starts it
-again, and so on until it ends. Its weights, its optimizer and its history must then be those of the run that was never
-killed.
+A small run with shuffling, dropout, momentum, a schedule, accumulated gradients, a validation and workers saves a
+checkpoint at each step of the optimizer, so that many of the kills hit a save. Each trial starts it in a process of its
+own, kills that with SIGKILL at a random moment, looks at what lies in the folder, starts it again, and so on until it
+ends. Its weights, its optimizer and its history must then be those of the run that was never killed.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
-import inspect
 import random
 import subprocess
 import sys
@@ -50,8 +48,7 @@ def train_once(folder: Path) -> str:
         nn.Linear(150, 5),
     )
     optimizer = optim.SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-4)
-    workers = {"num_workers": 2} if "num_workers" in inspect.signature(DataLoader).parameters else {}
-    data = DataLoader(TensorDataset(inputs, targets), BATCH_SIZE, shuffle=True, **workers)
+    data = DataLoader(TensorDataset(inputs, targets), BATCH_SIZE, shuffle=True, num_workers=2)
     history = train.fit(
         model,
         nn.CrossEntropyLoss(),

@@ -174,15 +174,18 @@ def forge_entry(content: bytes, rng: random.Random) -> bytes:
     header, data = opened(content)
     names = [name for name in header if name != "__metadata__"]
     name = rng.choice(names)
-    action = rng.randrange(4)
+    action = rng.randrange(5)
     if action == 0:
         del header[name]
     elif action == 1:
         header[name] = rng.choice((None, 1, [], "x", {}, {**header[name], "more": 1}))
     elif action == 2:
         header[name + "?"] = header.pop(name)
-    else:
+    elif action == 3:
         header["another"] = dict(header[name])
+    else:
+        shape = rng.choice(([0, 2**62, 2**62], [0], [2**40, 0]))
+        header["another"] = {"dtype": "F64", "shape": shape, "data_offsets": [len(data), len(data)]}
     return closed(header, data)
 
 
@@ -217,9 +220,12 @@ def forge_state(content: bytes, rng: random.Random) -> bytes:
     header, data = opened(content)
     metadata = header["__metadata__"]
     text = metadata["state"]
-    action = rng.randrange(7)
+    action = rng.randrange(8)
     if action == 0:
         metadata["state"] = rng.choice((nested, oversized))(rng)
+    elif action == 7:
+        keys = [k * sys.hash_info.modulus for k in range(rng.choice((100, 100_000)))]
+        metadata["state"] = json.dumps({rng.choice(("$items", "$counter")): [[key, 0] for key in keys]})
     elif action == 1:
         metadata["state"] = rng.choice(
             ("", "[]", "null", "1", "{", text[: rng.randrange(len(text))], text + "}")

@@ -162,7 +162,11 @@ class DataLoader:
         skip = whole_number("skip", skip, low=0)
         make = BatchMaker(self.dataset, self.collate_fn)
         epoch = self._next_epoch(make)
-        batches = islice(enumerate(self._layout(epoch)), skip, None)
+        batches = enumerate(self._layout(epoch))
+        for _ in islice(
+            batches, skip
+        ):  # now, and not when the first one is asked for: a sampler may draw there
+            continue
         if self.num_workers == 0:
             return (make(indices, number, epoch) for number, indices in batches)
         from portanet.data.workers import Prefetch, prefetched

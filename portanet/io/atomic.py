@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,9 +11,11 @@ from typing import IO, TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["atomic_file", "remove_leftovers"]
+__all__ = ["atomic_file", "claim_folder", "remove_leftovers"]
 
 _RENAMES_OPEN_FILES = os.name == "posix"
+_FLUSHES_NO_FOLDERS = (errno.EINVAL, errno.ENOTSUP)
+"""What some file systems answer that are mounted from elsewhere."""
 _PREFIX, _SUFFIX = ".portanet-", ".part"
 
 
@@ -59,7 +62,7 @@ def _open_beside(target: Path) -> tuple[Path, IO[bytes]]:
             file = temporary.open("xb")
         except OSError as error:
             raise _about(target, error) from error
-        if _lock(file) and os.fstat(file.fileno()).st_nlink:
+        if _lock(file.fileno()) and os.fstat(file.fileno()).st_nlink:
             return temporary, file
         file.close()  # somebody who cleans up came between opening and locking
 
@@ -71,14 +74,14 @@ def _about(target: Path, error: OSError) -> OSError:
     )
 
 
-def _lock(file: IO[bytes]) -> bool:
-    """Try to lock a file. The lock ends with the process, however that ends."""
+def _lock(number: int) -> bool:
+    """Try to lock an open file or folder. The lock ends with the process, however that ends."""
     try:
         import fcntl
     except ImportError:  # Windows, where no open file can be removed
         return True
     try:
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:  # a file system without locks: only cleaning up is less careful there
@@ -86,13 +89,41 @@ def _lock(file: IO[bytes]) -> bool:
     return True
 
 
+def _open_folder(folder: str | os.PathLike[str]) -> int | None:
+    """The number of an open folder; None where the system opens none, or this one may be written to and not read."""
+    if os.name != "posix":
+        return None
+    try:
+        return os.open(folder, os.O_RDONLY)
+    except PermissionError:
+        return None
+
+
+def claim_folder(folder: str | os.PathLike[str]) -> int | None:
+    """Take a folder for oneself, where the system can, until :func:`os.close` of the number or the process's end.
+
+    Raises
+    ------
+    BlockingIOError
+        If somebody has it.
+    """
+    number = _open_folder(folder)
+    if number is not None and not _lock(number):
+        os.close(number)
+        raise BlockingIOError(errno.EWOULDBLOCK, "somebody else has taken it", os.fspath(folder))
+    return number
+
+
 def _flush_folder(folder: Path) -> None:
     """Make a renaming last through a loss of power, where the system can."""
-    if os.name != "posix":  # Windows opens no folders
+    number = _open_folder(folder)
+    if number is None:
         return
-    number = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(number)
+    except OSError as error:
+        if error.errno not in _FLUSHES_NO_FOLDERS:
+            raise
     finally:
         os.close(number)
 
@@ -132,7 +163,7 @@ def remove_leftovers(folder: str | os.PathLike[str]) -> list[Path]:
 def _remove_if_abandoned(leftover: Path) -> bool:
     try:
         with leftover.open("rb") as file:
-            if not _lock(file):
+            if not _lock(file.fileno()):
                 return False
             if _RENAMES_OPEN_FILES:
                 leftover.unlink()

@@ -23,11 +23,16 @@ from portanet.tensor import as_native, unwrap, wrap
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["latest_checkpoint", "load_checkpoint", "save_checkpoint"]
+__all__ = ["latest_checkpoint", "load_checkpoint", "newest_sound", "save_checkpoint"]
 
 _FORMAT = "portanet.checkpoint.1"
+_DEEPEST = 100
+"""How far mappings and lists may be nested: what is saved must not be too deep for whoever reads it."""
 _LONG_LIST = 64
-"""Lists of at least so many floats are stored as arrays: a run's losses would make the JSON long."""
+"""Lists of at least so many floats, or integers, are stored as arrays: a run's losses would make the JSON long."""
+_LONG_KINDS = ((float, "$floats", "float64"), (int, "$integers", "int64"))
+_COLLIDING = 16
+"""So many keys of a table may have one hash: of honest keys hardly two have, and with many a table takes for ever."""
 
 
 def save_checkpoint(state: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
@@ -48,7 +53,10 @@ def save_checkpoint(state: Mapping[str, Any], path: str | os.PathLike[str]) -> N
     Raises
     ------
     TypeError
-        If something in it is none of these; the error says where.
+        If something in it is none of these, or is nested too deeply; the error says where.
+    CheckpointError
+        If names and plain values take more than a reader would read; arrays, and long lists of floats or of integers,
+        do not count.
     OSError
         If the file cannot be written; an old file at ``path`` is then unharmed.
 
@@ -71,7 +79,7 @@ def save_checkpoint(state: Mapping[str, Any], path: str | os.PathLike[str]) -> N
             "example, {'model': model.state_dict(), 'optimizer': optimizer.state_dict()}."
         )
     arrays: dict[str, Any] = {}
-    text = json.dumps(_encode(state, "", arrays), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    text = json.dumps(_encode(state, "", arrays, 0), separators=(",", ":"), allow_nan=False)
     write_sealed(path, arrays, {"format": _FORMAT, "state": text})
 
 
@@ -120,25 +128,39 @@ def latest_checkpoint(folder: str | os.PathLike[str]) -> Path | None:
     Path or None
         None if there is none, or no such folder.
     """
+    return newest_sound(folder, "numpy:cpu")[0]
+
+
+def newest_sound(
+    folder: str | os.PathLike[str], device: Any
+) -> tuple[Path | None, dict[str, Any], list[str]]:
+    """The newest sound checkpoint in a folder, its state, and why newer files that are no weights cannot be read."""
     from pathlib import Path
 
     files = []
     for path in Path(folder).glob("*.safetensors"):
         try:
-            files.append((path.stat().st_mtime_ns, path))
+            if path.is_file():  # to open a pipe would wait for a writer
+                files.append((path.stat().st_mtime_ns, path))
         except FileNotFoundError:  # replaced or removed meanwhile
             continue
+    refused: list[str] = []
     for _, path in sorted(files, reverse=True):
         try:
-            _read(path, "numpy:cpu")
-        except (CheckpointError, OSError):
+            return path, _read(path, device), refused
+        except _OtherFileError:
             continue
-        return path
-    return None
+        except (CheckpointError, OSError) as error:
+            refused.append(str(error))
+    return None, {}, refused
 
 
 def _read(path: str | os.PathLike[str], device: Any) -> dict[str, Any]:
     arrays, metadata = read_sealed(path)
+    if "format" not in metadata:
+        raise _OtherFileError(
+            f"path: {os.fspath(path)} is no checkpoint; it may hold weights, for portanet.load. Nothing was loaded."
+        )
     try:
         if metadata.get("format") != _FORMAT:
             raise _NotDecodableError(f"its format is {metadata.get('format')!r}, not {_FORMAT!r}")
@@ -153,25 +175,35 @@ def _read(path: str | os.PathLike[str], device: Any) -> dict[str, Any]:
     return state
 
 
+class _OtherFileError(CheckpointError):
+    """A sound file is no checkpoint at all."""
+
+
 class _NotDecodableError(ValueError):
     """Why the JSON of a file is not that of a checkpoint."""
 
 
-def _encode(value: Any, place: str, arrays: dict[str, Any]) -> Any:
+def _encode(value: Any, place: str, arrays: dict[str, Any], depth: int) -> Any:
     """The JSON form of a value; arrays in it go to ``arrays``."""
+    if depth > _DEEPEST:
+        raise TypeError(
+            f"state: {place[1:60]!r}... is nested more than {_DEEPEST} deep. Give it a flatter form."
+        )
     if value is None or isinstance(value, (bool, str)):
         return value
     if isinstance(value, Mapping):
-        parts = [(key, _encode(part, f"{place}/{key}", arrays)) for key, part in value.items()]
+        parts = [(key, _encode(part, f"{place}/{key}", arrays, depth + 1)) for key, part in value.items()]
         if isinstance(value, Counter):
-            return {"$counter": [[_encode(key, place, arrays), part] for key, part in parts]}
+            return {"$counter": [[_encode(key, place, arrays, depth + 1), part] for key, part in parts]}
         if all(isinstance(key, str) and not key.startswith("$") for key in value):
             return dict(parts)
-        return {"$items": [[_encode(key, place, arrays), part] for key, part in parts]}
+        return {"$items": [[_encode(key, place, arrays, depth + 1), part] for key, part in parts]}
     if isinstance(value, (list, tuple)):
-        if type(value) is list and len(value) >= _LONG_LIST and all(type(part) is float for part in value):
-            return {"$floats": _store(_floats(value), place, arrays)}
-        listed = [_encode(part, f"{place}/{number}", arrays) for number, part in enumerate(value)]
+        if type(value) is list and len(value) >= _LONG_LIST:
+            for kind, mark, dtype in _LONG_KINDS:
+                if all(type(part) is kind for part in value) and (kind is float or _are_int64(value)):
+                    return {mark: _store(_row(value, dtype), place, arrays)}
+        listed = [_encode(part, f"{place}/{number}", arrays, depth + 1) for number, part in enumerate(value)]
         return listed if isinstance(value, list) else {"$tuple": listed}
     if isinstance(value, Integral):
         return int(value)
@@ -185,10 +217,14 @@ def _encode(value: Any, place: str, arrays: dict[str, Any]) -> Any:
     return {"$tensor": _store(host_form(place[1:], value), place, arrays)}
 
 
-def _floats(values: list[float]) -> Any:
+def _are_int64(values: list[int]) -> bool:
+    return min(values) >= -(2**63) and max(values) < 2**63
+
+
+def _row(values: list[Any], dtype: str) -> Any:
     import numpy as np
 
-    return np.array(values, "<f8")
+    return np.array(values, np.dtype(dtype).newbyteorder("<"))
 
 
 def _store(array: Any, place: str, arrays: dict[str, Any]) -> str:
@@ -212,10 +248,11 @@ def _decode(tree: Any, arrays: dict[str, Any], device: Any) -> Any:
     kind, content = next(iter(tree.items()))
     if kind == "$tensor" and isinstance(content, str) and content in arrays:
         return wrap(as_native(arrays.pop(content), None, device, None))
-    if kind == "$floats" and isinstance(content, str) and content in arrays:
-        values = arrays.pop(content)
-        if values.ndim == 1 and values.dtype == "float64":
-            return values.tolist()
+    for _, mark, dtype in _LONG_KINDS:
+        if kind == mark and isinstance(content, str) and content in arrays:
+            values = arrays.pop(content)
+            if values.ndim == 1 and values.dtype == dtype:
+                return values.tolist()
     if kind == "$float" and content in ("nan", "inf", "-inf"):
         return float(content)
     if isinstance(content, list):
@@ -225,6 +262,8 @@ def _decode(tree: Any, arrays: dict[str, Any], device: Any) -> Any:
         if kind in ("$items", "$counter") and all(
             isinstance(part, list) and len(part) == 2 for part in parts
         ):
+            if max(Counter(hash(key) for key, _ in parts).values(), default=0) > _COLLIDING:
+                raise _NotDecodableError(f"keys of a {kind} in its JSON collide")
             table = dict(parts)
             return Counter(table) if kind == "$counter" else table
     raise _NotDecodableError(f"{kind} in its JSON is unknown")

@@ -29,7 +29,7 @@ LARGEST_HEADER = 16 * 2**20
 """Bytes of a header that are read at most: names, shapes and metadata, not the arrays."""
 
 MOST_PARTS = 2**19
-"""Lists and mappings that are read at most from JSON: some hundred thousand arrays."""
+"""Lists and mappings that JSON may have at most, written or read: some hundred thousand arrays."""
 
 HOST_DTYPES = {
     "BOOL": "bool",
@@ -84,16 +84,17 @@ def write_sealed(
         }
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
     text += b" " * (-len(text) % 8)
-    if len(text) > LARGEST_HEADER:
+    parts = text.count(b"[") + text.count(b"{")
+    if len(text) > LARGEST_HEADER or parts > MOST_PARTS:  # which no reader would take
         raise CheckpointError(
-            f"path: {os.fspath(path)}: names and plain values take {len(text):,} bytes, more than {LARGEST_HEADER:,}. "
-            "Save long lists as arrays. Nothing was saved."
+            f"path: {os.fspath(path)}: names and plain values take {len(text):,} bytes and {parts:,} brackets, more "
+            f"than {LARGEST_HEADER:,} or {MOST_PARTS:,}. Save long lists as arrays. Nothing was saved."
         )
     seal = sha256()
-    parts: list[bytes | memoryview] = [len(text).to_bytes(8, "little"), text]
-    parts += [_bytes_of(arrays[name]) for name in order]
+    content: list[bytes | memoryview] = [len(text).to_bytes(8, "little"), text]
+    content += [_bytes_of(arrays[name]) for name in order]
     with atomic_file(path) as file:
-        for part in parts:
+        for part in content:
             file.write(part)
             seal.update(part)
         file.seek(_SEAL.start)
@@ -231,6 +232,8 @@ def _in_order(header: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any
         itemsize = 1 if dtype == "BOOL" else int(dtype[1:]) // 8
         if math.prod(shape) * itemsize != offsets[1] - offsets[0]:
             raise _DamagedError(f"{name!r} has not as many bytes as its shape wants")
+        if math.prod(length or 1 for length in shape) >= 2**60:  # empty, and yet too large for NumPy
+            raise _DamagedError(f"{name!r} has no sensible shape")
     yield from sorted(header.items(), key=lambda item: item[1]["data_offsets"])
 
 

@@ -33,6 +33,8 @@ def save(state_dict: Mapping[str, Array], path: str | os.PathLike[str]) -> None:
     ------
     TypeError
         If a value is no array.
+    DTypeError
+        If it is one of texts, times, complex or other numbers that such a file cannot hold.
     OSError
         If the file cannot be written; an old file at ``path`` is then unharmed.
     """
@@ -58,10 +60,10 @@ def host_form(name: str, value: Any) -> Any:
             f"state_dict: expected names and Tensors, got {name!r}: {type(value).__name__}. Pass model.state_dict()."
         )
     host = np.asarray(to_host(value), order="C")
-    if host.dtype.kind == "c":
+    if host.dtype.kind not in "biuf" or host.dtype.itemsize > 8:
+        advice = "Save its real and its imaginary part." if host.dtype.kind == "c" else "Convert it first."
         raise DTypeError(
-            f"state_dict: {name!r} is {host.dtype.name}, which a safetensors file cannot hold. Save its real and its "
-            "imaginary part."
+            f"state_dict: {name!r} is {host.dtype.name}, which a safetensors file cannot hold. {advice}"
         )
     return host.astype(host.dtype.newbyteorder("<"), copy=False)
 
@@ -99,15 +101,15 @@ def load(path: str | os.PathLike[str], *, device: Any = None) -> dict[str, Tenso
         if broken_seal(content) not in (None, "none"):  # files of other libraries have none
             raise ValueError("its checksum does not fit its bytes")
         views = deserialize(content)  # type: ignore[no-untyped-call]
+        unreadable = sorted({view["dtype"] for _, view in views} - {"BF16", *HOST_DTYPES})
+        arrays = {} if unreadable else {name: host_array(view) for name, view in views}
     except (SafetensorError, ValueError, TypeError) as error:
         raise CheckpointError(
             f"path: {os.fspath(path)} is damaged or is not a safetensors file ({error}). Nothing was loaded."
         ) from error
-    unreadable = sorted({view["dtype"] for _, view in views} - {"BF16", *HOST_DTYPES})
     if unreadable:
         raise CheckpointError(
             f"path: {os.fspath(path)} holds numbers of type {', '.join(unreadable)}, which portanet cannot read; it "
             f"reads {', '.join(HOST_DTYPES)} and BF16. Nothing was loaded."
         )
-    arrays = {name: host_array(view) for name, view in views}
     return {name: wrap(as_native(array, None, device, None)) for name, array in arrays.items()}

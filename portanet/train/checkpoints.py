@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from portanet.checks import whole_number
 from portanet.errors import OptionError
-from portanet.io.atomic import remove_leftovers
-from portanet.train.callbacks import Callback, check_mode, watched_value
-from portanet.train.history import is_better
+from portanet.io.atomic import claim_folder, remove_leftovers
+from portanet.train.callbacks import Callback, watched_value
+from portanet.train.history import check_mode, is_better
 
 if TYPE_CHECKING:
     from portanet.train.run import Run
@@ -31,7 +31,7 @@ class Checkpoints(Callback):
     ----------
     folder : str or path
         Made if it is not there. ``last.safetensors`` in it is always the newest checkpoint; pass the folder to
-        ``fit(..., resume=folder)``.
+        ``fit(..., resume=folder)``. While a run goes on, no other run can save into it.
     every_updates : int, optional
         Save ``last.safetensors`` after each so many steps of the optimizer, too, and not at the end of epochs only.
     every_epochs : int, optional
@@ -45,6 +45,9 @@ class Checkpoints(Callback):
 
     Raises
     ------
+    OptionError
+        If an option is out of its domain; from ``fit``, if another run saves into the folder, or if there is no such
+        column of numbers.
     OSError
         From ``fit``, if a file cannot be written; the error names it, and checkpoints that are there are unharmed.
 
@@ -72,6 +75,7 @@ class Checkpoints(Callback):
         self.every_updates, self.every_epochs, self.keep = every_updates, every_epochs, keep
         self.best, self.mode = best, check_mode(mode)
         self.best_value: float | None = None
+        self._claim: int | None = None
 
     @property
     def last(self) -> Path:
@@ -80,33 +84,54 @@ class Checkpoints(Callback):
 
     def on_begin(self, run: Run) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(self.folder, os.W_OK):  # rather now than after the first epoch
+            raise PermissionError(errno.EACCES, "the folder for checkpoints is read-only", str(self.folder))
+        mine = self.folder.resolve()
+        if next(one for one in run.checkpoints if one.folder.resolve() == mine) is self:
+            try:
+                self._claim = claim_folder(self.folder)
+            except BlockingIOError as error:
+                raise OptionError(
+                    f"folder: another run that has not ended saves into {self.folder}. Give each run a folder of its "
+                    "own, or end that one."
+                ) from error
         remove_leftovers(self.folder)
+        self.best_value = None
+        if self.best is not None and (self.folder / _BEST).exists():
+            for row in run.history:
+                if is_better(row.get(self.best), self.best_value, self.mode):
+                    self.best_value = row[self.best]
 
     def on_update(self, run: Run) -> None:
         if self.every_updates is not None and run.updates % self.every_updates == 0:
-            run.save(self.last)
+            self.save(run)
 
     def on_epoch_end(self, run: Run) -> None:
         if self.best is not None:
-            value = watched_value(run, self.best)
+            value = watched_value(run, self.best, "best")
             if is_better(value, self.best_value, self.mode):
                 self.best_value = value
-                run.save(self.folder / _BEST)
+                self.save(run, _BEST)
         if self.every_epochs is not None and run.epoch % self.every_epochs == 0:
-            run.save(self.folder / f"epoch-{run.epoch:04d}.safetensors")
+            self.save(run, f"epoch-{run.epoch:04d}.safetensors")
             self._forget_old()
-        run.save(self.last)
+        self.save(run)
+
+    def on_end(self, run: Run) -> None:
+        if self._claim is not None:
+            os.close(self._claim)
+            self._claim = None
+
+    def save(self, run: Run, name: str = _LAST) -> Path:
+        """Save the run into the folder, which is made anew if somebody removed it; where the checkpoint is."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        run.save(self.folder / name)
+        return self.folder / name
 
     def _forget_old(self) -> None:
+        """Remove all but the newest; a run that goes on from an earlier epoch leaves newer ones of higher numbers."""
         if self.keep is not None:
-            numbered = sorted(
-                self.folder.glob("epoch-*.safetensors"), key=lambda path: (len(path.name), path.name)
-            )
-            for path in numbered[: -self.keep]:
-                path.unlink(missing_ok=True)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"best_value": self.best_value}
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        self.best_value = state_dict["best_value"]
+            found = self.folder.glob("epoch-*.safetensors")
+            by_age = sorted((path.stat().st_mtime_ns, len(path.name), path.name) for path in found)
+            for _, _, name in by_age[: -self.keep]:
+                (self.folder / name).unlink(missing_ok=True)

@@ -8,17 +8,27 @@ from typing import Any
 
 from portanet.backend import backend_of
 from portanet.checks import whole_number
-from portanet.errors import DataError
+from portanet.errors import DataError, ShapeError
 from portanet.functions.manipulation import concat
 from portanet.graph import no_grad
 from portanet.nn.module import Module
 from portanet.tensor import Tensor, asarray
+from portanet.train.arguments import check_batches, check_metrics
 from portanet.train.running import RunningMean
 
-__all__ = ["check_metrics", "evaluate", "in_evaluation_mode", "metric_values", "predict", "split_batch"]
+__all__ = [
+    "evaluate",
+    "in_evaluation_mode",
+    "measure",
+    "metric_values",
+    "no_batches",
+    "predict",
+    "sample_count",
+    "split_batch",
+]
 
 
-def split_batch(batch: Any) -> tuple[Sequence[Any], Any]:
+def split_batch(batch: Any, name: str = "data") -> tuple[Sequence[Any], Any]:
     """The inputs and the target of a batch: the last part is the target, what stands before it goes to the model.
 
     Raises
@@ -27,52 +37,37 @@ def split_batch(batch: Any) -> tuple[Sequence[Any], Any]:
         If it is no tuple or list of at least two parts.
     """
     if not isinstance(batch, (tuple, list)) or len(batch) < 2:
+        parts = f" of {len(batch)}" if isinstance(batch, (tuple, list)) else ""
         raise DataError(
-            f"data: expected batches of at least two parts, (inputs, target), got {_kind(batch)}. Return both from the "
-            "dataset, or pass a collate_fn that makes such batches."
+            f"{name}: expected batches of at least two parts, (inputs, target), got a {type(batch).__name__}{parts}. "
+            "Arrays make batches in DataLoader(TensorDataset(inputs, targets), batch_size)."
         )
     return batch[:-1], batch[-1]
 
 
-def _kind(batch: Any) -> str:
-    if isinstance(batch, (tuple, list)):
-        return f"a {type(batch).__name__} of {len(batch)}"
-    return f"a {type(batch).__name__}"
+def sample_count(inputs: Any) -> int:
+    """How many samples a batch has: the length of its first array, be it in a dict, a list or a tuple."""
+    while isinstance(inputs, (tuple, list, dict)) and inputs:
+        inputs = next(iter(inputs.values())) if isinstance(inputs, dict) else inputs[0]
+    return len(inputs)
 
 
-def check_metrics(metrics: Iterable[Any]) -> list[Any]:
-    """The metrics as a list.
-
-    Raises
-    ------
-    TypeError
-        If one of them is not a metric, or two of them have the same name.
-    """
-    listed = list(metrics)
-    for metric in listed:
-        lacking = [name for name in ("name", "reset", "update", "compute") if not hasattr(metric, name)]
-        if lacking or isinstance(metric, type):
-            raise TypeError(
-                f"metrics: expected objects such as portanet.metrics.Accuracy(), got {metric!r}, which lacks "
-                f"{', '.join(lacking) or 'an instance: call it'}."
-            )
-    names = [metric.name for metric in listed]
-    if len(set(names)) != len(names):
-        raise TypeError(
-            f"metrics: expected different names, got {names}. Set the attribute name of one of them."
-        )
-    return listed
+def no_batches(name: str) -> DataError:
+    """The error of data that have no batches."""
+    return DataError(f"{name}: expected at least one batch, got none. An iterator is used up after one pass.")
 
 
 def metric_values(metrics: Iterable[Any], prefix: str = "") -> dict[str, Any]:
     """What metrics give now, as Python numbers or nested lists of them."""
     found = {f"{prefix}{metric.name}": metric.compute() for metric in metrics}
-    return {name: value.tolist() if isinstance(value, Tensor) else value for name, value in found.items()}
+    return {name: value.tolist() if hasattr(value, "tolist") else value for name, value in found.items()}
 
 
 @contextmanager
 def in_evaluation_mode(model: Module) -> Iterator[None]:
     """Without dropout and without gradients; afterwards each module trains if it did before."""
+    if not isinstance(model, Module):
+        raise TypeError(f"model: expected a portanet.nn.Module, got {type(model).__name__}.")
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
@@ -111,6 +106,8 @@ def evaluate(
     ------
     DataError
         If there are no batches, or they are no such pairs.
+    TypeError
+        If data are no iterable of batches, or a metric is none.
 
     Examples
     --------
@@ -119,21 +116,32 @@ def evaluate(
     >>> round(pn.train.evaluate(model, data, loss=pn.nn.MSELoss())["loss"], 6)  # (0 + 4 + 1) / 3
     1.666667
     """
-    metrics = check_metrics(metrics)
+    check_batches("data", data)
+    return measure("data", model, data, loss, check_metrics(metrics))
+
+
+def measure(
+    name: str,
+    model: Module,
+    data: Iterable[Any],
+    loss: Callable[[Any, Any], Tensor] | None,
+    metrics: list[Any],
+) -> dict[str, Any]:
+    """What :func:`evaluate` gives, for data that an error calls by this name."""
     for metric in metrics:
         metric.reset()
     running, batches = RunningMean(), 0
     with in_evaluation_mode(model):
         for batch in data:
-            inputs, target = split_batch(batch)
+            inputs, target = split_batch(batch, name)
             outputs = model(*inputs)
             if loss is not None:
-                running.add(loss(outputs, target), len(inputs[0]))
+                running.add(loss(outputs, target), sample_count(inputs))
             for metric in metrics:
                 metric.update(outputs, target)
             batches += 1
     if not batches:
-        raise DataError("data: expected at least one batch, got none. An iterator is used up after one pass.")
+        raise no_batches(name)
     found = {} if loss is None else {"loss": running.mean()}
     return {**found, **metric_values(metrics)}
 
@@ -160,6 +168,10 @@ def predict(model: Module, data: Any, *, batch_size: int = 256) -> Tensor:
     ------
     DataError
         If there are no batches.
+    ShapeError
+        If an array is a single number.
+    TypeError
+        If data are neither an array nor an iterable of batches, or the model returns something else than a Tensor.
 
     Examples
     --------
@@ -169,12 +181,22 @@ def predict(model: Module, data: Any, *, batch_size: int = 256) -> Tensor:
     batch_size = whole_number("batch_size", batch_size, low=1)
     if isinstance(data, Tensor) or backend_of(data) is not None:
         whole = asarray(data)
-        data = [whole[start : start + batch_size] for start in range(0, int(whole.shape[0]), batch_size)]
+        if not whole.ndim:
+            raise ShapeError("data: expected an array of samples along its first axis, got a single number.")
+        starts = range(0, max(1, whole.shape[0]), batch_size)  # no samples are one batch, which is empty
+        data = [whole[start : start + batch_size] for start in starts]
+    check_batches("data", data)
     outputs = []
     with in_evaluation_mode(model):
         for batch in data:
             inputs = batch if isinstance(batch, (tuple, list)) else (batch,)
-            outputs.append(model(*inputs[:-1] if len(inputs) > 1 else inputs))
+            output = model(*inputs[:-1] if len(inputs) > 1 else inputs)
+            if not isinstance(output, Tensor):
+                raise TypeError(
+                    f"model: expected one that returns a Tensor, got {type(output).__name__}. Call it on the batches "
+                    "yourself, and join what you need."
+                )
+            outputs.append(output)
     if not outputs:
-        raise DataError("data: expected at least one batch, got none. An iterator is used up after one pass.")
+        raise no_batches("data")
     return concat(outputs, axis=0)  # type: ignore[no-any-return]

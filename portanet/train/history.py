@@ -8,7 +8,14 @@ from typing import Any
 
 from portanet.errors import OptionError, StateDictError
 
-__all__ = ["History", "is_better"]
+__all__ = ["History", "check_mode", "is_better"]
+
+
+def check_mode(mode: str) -> str:
+    """``mode``, unless it is neither ``"min"`` nor ``"max"``."""
+    if mode not in ("min", "max"):
+        raise OptionError(f"mode: expected 'min' or 'max', got {mode!r}.")
+    return mode
 
 
 def is_better(value: Any, best: float | None, mode: str, by: float = 0.0) -> bool:
@@ -32,18 +39,21 @@ class History:
         numbers are nested lists.
     losses : list of float
         The loss of every batch, from the first on.
+    stopped : str or None
+        Why the run ended before its last epoch, if it did.
 
     Examples
     --------
     >>> history = pn.train.History()
     >>> history.rows += [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}]
-    >>> history["loss"], len(history), history.best("loss")["epoch"]
-    ([0.5, 0.25], 2, 2)
+    >>> history["loss"], len(history), history.best("loss")["epoch"], "accuracy" in history
+    ([0.5, 0.25], 2, 2, False)
     """
 
     def __init__(self) -> None:
         self.rows: list[dict[str, Any]] = []
         self.losses: list[float] = []
+        self.stopped: str | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -51,9 +61,13 @@ class History:
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return iter(self.rows)
 
+    def __contains__(self, name: object) -> bool:
+        """Whether there is a column of this name."""
+        return any(name in row for row in self.rows)
+
     def __getitem__(self, name: str) -> list[Any]:
         """One column: the values of all epochs, None where an epoch has none."""
-        if not any(name in row for row in self.rows):
+        if name not in self:
             known = ", ".join(self.columns()) or "nothing yet"
             raise KeyError(f"there is no column {name!r}; there are {known}")
         return [row.get(name) for row in self.rows]
@@ -63,9 +77,16 @@ class History:
         return list(dict.fromkeys(name for row in self.rows for name in row))
 
     def best(self, name: str, mode: str = "min") -> dict[str, Any]:
-        """The row whose value under ``name`` is the smallest (``"min"``) or the largest (``"max"``)."""
-        if mode not in ("min", "max"):
-            raise OptionError(f"mode: expected 'min' or 'max', got {mode!r}.")
+        """The first row whose value under ``name`` is the smallest (``"min"``) or the largest (``"max"``) of all.
+
+        Raises
+        ------
+        KeyError
+            If there is no such column.
+        OptionError
+            If none of its values is a number.
+        """
+        check_mode(mode)
         best: dict[str, Any] | None = None
         for row, value in zip(self.rows, self[name], strict=True):
             if is_better(value, None if best is None else best[name], mode):
@@ -75,8 +96,9 @@ class History:
         return best
 
     def state_dict(self) -> dict[str, Any]:
-        """Rows and losses, for a checkpoint."""
-        return {"rows": [dict(row) for row in self.rows], "losses": list(self.losses)}
+        """Everything, for a checkpoint, which holds columns in less room and time than rows."""
+        columns = {name: self[name] for name in self.columns()}
+        return {"columns": columns, "losses": list(self.losses), "stopped": self.stopped}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on from what :meth:`state_dict` gave.
@@ -86,21 +108,28 @@ class History:
         StateDictError
             If it is something else; nothing is changed then.
         """
-        rows, losses = state_dict.get("rows"), state_dict.get("losses")
+        columns, losses, stopped = (state_dict.get(name) for name in ("columns", "losses", "stopped"))
         if (
-            not isinstance(rows, list)
+            not isinstance(columns, dict)
+            or not all(isinstance(values, list) for values in columns.values())
+            or len({len(values) for values in columns.values()}) > 1
             or not isinstance(losses, list)
-            or not all(isinstance(row, dict) for row in rows)
             or not all(isinstance(loss, float) for loss in losses)
+            or not isinstance(stopped, (str, type(None)))
         ):
-            raise StateDictError("state_dict: expected the rows and losses that History.state_dict() gives.")
-        self.rows, self.losses = [dict(row) for row in rows], list(losses)
+            raise StateDictError("state_dict: expected what History.state_dict() gives. Nothing was changed.")
+        self.rows = [
+            {name: value for name, value in zip(columns, values, strict=True) if value is not None}
+            for values in zip(*columns.values(), strict=True)
+        ]
+        self.losses, self.stopped = list(losses), stopped
 
     def __repr__(self) -> str:
         if not self.rows:
             return "History: no epoch has ended yet"
         last = ", ".join(f"{name} {_short(value)}" for name, value in self.rows[-1].items())
-        return f"History of {len(self.rows)} epochs; the last: {last}"
+        ended = f"; stopped: {self.stopped}" if self.stopped else ""
+        return f"History of {len(self.rows)} epochs; the last: {last}{ended}"
 
 
 def _short(value: Any) -> str:

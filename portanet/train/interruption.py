@@ -25,6 +25,8 @@ class InterruptionError(Exception):
 def deferred_interrupts() -> Iterator[Interruption]:
     """Note the first Ctrl-C in the block; the second one interrupts at once, as ever.
 
+    A first one that comes too late for the block to act on it interrupts when the block has ended.
+
     Outside the main thread, or where the program handles Ctrl-C itself, nothing is changed.
     """
     asked = Interruption()
@@ -45,3 +47,5 @@ def deferred_interrupts() -> Iterator[Interruption]:
         yield asked
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if asked.requested:
+        raise KeyboardInterrupt

@@ -5,13 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from portanet.checks import whole_number
+from portanet.errors import OptionError
 from portanet.io.atomic import atomic_file
 from portanet.plot import loss_curve, save
+from portanet.plot.figure import matplotlib_module
 from portanet.train.callbacks import Callback
 
 if TYPE_CHECKING:
@@ -26,27 +30,46 @@ class CSVLog(Callback):
     Parameters
     ----------
     path : str or path
-        The file, which is replaced. Values that are no single numbers are written as JSON.
+        The file. It is replaced when the run begins, and a row is added to it after each epoch. Values that are no
+        single numbers are written as JSON.
+
+    Raises
+    ------
+    OSError
+        From ``fit``, if it cannot be written.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
+        self._columns: list[str] = []
 
     def on_begin(self, run: Run) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         self._write(run)
 
     def on_epoch_end(self, run: Run) -> None:
-        self._write(run)
+        row = run.history.rows[-1]
+        if not set(row) <= set(self._columns) or not self.path.exists():
+            self._write(run)
+            return
+        try:
+            with self.path.open("a", encoding="utf-8", newline="") as file:
+                file.write(self._lines([row]))
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self.path)) from error
 
     def _write(self, run: Run) -> None:
-        text = io.StringIO()
-        table = csv.DictWriter(text, run.history.columns(), lineterminator="\n")
-        table.writeheader()
-        for row in run.history:
-            table.writerow({k: json.dumps(v) if isinstance(v, list) else v for k, v in row.items()})
+        """All rows anew: at the beginning, and where there are new columns."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._columns = run.history.columns()
         with atomic_file(self.path) as file:
-            file.write(text.getvalue().encode())
+            file.write(self._lines([dict(zip(self._columns, self._columns)), *run.history]).encode())
+
+    def _lines(self, rows: Iterable[Mapping[str, Any]]) -> str:
+        text = io.StringIO()
+        table = csv.DictWriter(text, self._columns, lineterminator="\n")
+        for row in rows:
+            table.writerow({k: json.dumps(v) if isinstance(v, list) else v for k, v in row.items()})
+        return text.getvalue()
 
 
 class TensorBoard(Callback):
@@ -94,23 +117,32 @@ class LossPlot(Callback):
     path : str or path
         The picture, such as ``"runs/loss.png"``.
     columns : sequence of str, optional
-        What is drawn; default: the loss, and the validation's if there is one.
+        What is drawn; default: the loss, and the validation's if there is one. Epochs without a value leave a gap.
     every : int, default 1
         Draw after each so many epochs only; and at the end.
     ylabel : str, default "loss"
         What stands at the axis, with its unit if it has one.
+
+    Raises
+    ------
+    OptionError
+        From ``fit``, if there is no such column.
     """
 
     def __init__(
         self,
         path: str | os.PathLike[str],
-        columns: tuple[str, ...] = ("loss", "validation_loss"),
+        columns: Sequence[str] | None = None,
         *,
         every: int = 1,
         ylabel: str = "loss",
     ) -> None:
-        self.path, self.columns, self.ylabel = Path(path), tuple(columns), ylabel
+        self.path, self.ylabel = Path(path), ylabel
+        self.columns = None if columns is None else tuple(columns)
         self.every = whole_number("every", every, low=1)
+
+    def on_begin(self, run: Run) -> None:
+        matplotlib_module("figure")  # if it is missing, say so before the first epoch and not after it
 
     def on_epoch_end(self, run: Run) -> None:
         if run.epoch % self.every == 0:
@@ -121,7 +153,14 @@ class LossPlot(Callback):
             self._draw(run)
 
     def _draw(self, run: Run) -> None:
-        drawn = [name for name in self.columns if name in run.history.columns()]
-        if drawn:
-            curves = {name.replace("_", " "): run.history[name] for name in drawn}
+        there = run.history.columns()
+        drawn = self.columns or [name for name in ("loss", "validation_loss") if name in there]
+        curves = {}
+        for name in drawn if there else ():
+            if name not in there:
+                raise OptionError(f"columns: expected some of {', '.join(there)}, got {name!r}.")
+            curves[name.replace("_", " ")] = [
+                math.nan if value is None else value for value in run.history[name]
+            ]
+        if curves:
             save(loss_curve(curves, xlabel="epochs", ylabel=self.ylabel), self.path)

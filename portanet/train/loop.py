@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from portanet.checks import check_number, whole_number
-from portanet.errors import DataError
 from portanet.graph import no_grad
 from portanet.nn.module import Module
 from portanet.nn.utils.gradients import clip_grad_norm_
 from portanet.optim.lr_scheduler.scheduler import LRScheduler
 from portanet.optim.optimizer import Optimizer
+from portanet.tensor import Tensor
 from portanet.train.callbacks import Callback
-from portanet.train.evaluation import evaluate, split_batch
+from portanet.train.evaluation import measure, no_batches, sample_count, split_batch
 from portanet.train.history import History
 from portanet.train.interruption import Interruption, InterruptionError, deferred_interrupts
 from portanet.train.run import Run
@@ -67,7 +67,8 @@ def fit(
         The largest norm that all gradients together may have.
     resume : str or path, optional
         A checkpoint to go on from; or a folder, of which the newest sound one is taken, and which may be empty at
-        first. What comes then is the same, bit for bit, as if the run had never stopped.
+        first, or not there yet. What comes then is the same, bit for bit, as if the run had never stopped. A run that
+        was stopped, by :class:`EarlyStopping` for example, stays so.
     save_interrupted : bool, default True
         Whether a run that Ctrl-C stops is saved: where its checkpoints are, or else in the current folder.
 
@@ -84,13 +85,18 @@ def fit(
         If there are no batches, or they are no such pairs.
     KeyboardInterrupt
         After Ctrl-C. The step is finished first and the run saved, if it shall be; the message says where, and how to
-        go on. A second Ctrl-C stops at once.
+        go on. A second Ctrl-C stops at once. In other threads than the main one, and where the program handles Ctrl-C
+        itself, ``fit`` hears nothing of it.
 
     Notes
     -----
-    What is put back when a run goes on is the generator for all that ``portanet.manual_seed`` seeds, and those that are
-    attributes of the model, the loss and the data. Other sources of chance, such as Python's ``random`` in a dataset,
-    are not.
+    What is put back when a run goes on is the state of the model, of the loss if it is a module, of the optimizer, the
+    schedule, the metrics and the callbacks; the generator for all that ``portanet.manual_seed`` seeds; and those that
+    are attributes of the model, the loss, the data and the validation, or of what these are made of. Other sources of
+    chance, such as Python's ``random`` or a global generator in a dataset, are not. Nor is what a sampler draws batch
+    by batch from a generator of its own while workers are ahead of the loop.
+
+    A sampler of the data that has ``set_epoch``, as ``DistributedSampler``, is told of each epoch.
 
     Examples
     --------
@@ -103,7 +109,12 @@ def fit(
     (100, True)
     """
     run = Run(
-        model, loss, optimizer, data, epochs=epochs, scheduler=scheduler, metrics=metrics, callbacks=callbacks
+        *(model, loss, optimizer, data),
+        epochs=epochs,
+        validation=validation,
+        scheduler=scheduler,
+        metrics=metrics,
+        callbacks=callbacks,
     )
     accumulate = whole_number("accumulate", accumulate, low=1)
     if clip is not None:
@@ -112,27 +123,22 @@ def fit(
         run.resume(resume)
     model.train()
     optimizer.zero_grad()
-    with deferred_interrupts() as interruption:
+    with deferred_interrupts() as interruption, run.under_way():
         try:
-            for callback in run.callbacks:
-                callback.on_begin(run)
-            while run.epoch < run.epochs and run.stopped is None:
+            while not run.ended:
                 _train_epoch(run, accumulate, clip, interruption)
-                run.close_epoch(_validate(run, validation, interruption))
+                run.close_epoch(_validate(run, interruption))
                 _stop_if_asked(interruption)
         except InterruptionError:
             told = run.save_interrupted() if save_interrupted else "Training was interrupted, and not saved."
             raise KeyboardInterrupt(told) from None
-        finally:
-            for callback in run.callbacks:
-                callback.on_end(run)
     return run.history
 
 
 def _train_epoch(run: Run, accumulate: int, clip: float | None, interruption: Interruption) -> None:
     """Go through the data once, or through what is left of them."""
     model, loss_function, metrics = run.model, run.loss, run.metrics
-    told = [one.on_update for one in run.callbacks if type(one).on_update is not Callback.on_update]
+    told = [callback.on_update for callback in run.callbacks if _listens(callback)]
     batches = run.open_epoch()
     running = run.running
     waiting = 0  # batches whose gradients no step has used
@@ -141,8 +147,12 @@ def _train_epoch(run: Run, accumulate: int, clip: float | None, interruption: In
             inputs, target = split_batch(batch)
             outputs = model(*inputs)
             value = loss_function(outputs, target)
+            if not isinstance(value, Tensor):
+                raise TypeError(
+                    f"loss: expected a callable that returns a Tensor, got {type(value).__name__} from it."
+                )
             value.backward()
-            running.add(value, len(inputs[0]))
+            running.add(value, sample_count(inputs))
             if metrics:
                 with no_grad():
                     for metric in metrics:
@@ -165,9 +175,12 @@ def _train_epoch(run: Run, accumulate: int, clip: float | None, interruption: In
         if hasattr(batches, "close"):
             batches.close()  # workers end with the epoch, however it ends
     if not run.batch:
-        raise DataError(
-            "data: expected at least one batch, got none. An iterator is used up after one epoch."
-        )
+        raise no_batches("data")
+
+
+def _listens(callback: Callback) -> bool:
+    """Whether it has an ``on_update`` of its own: the others are not to cost a call in every step."""
+    return getattr(callback.on_update, "__func__", None) is not Callback.on_update
 
 
 def _update(run: Run, waiting: int, clip: float | None) -> None:
@@ -185,20 +198,20 @@ def _update(run: Run, waiting: int, clip: float | None) -> None:
     run.updates += 1
 
 
-def _validate(run: Run, validation: Iterable[Any] | None, interruption: Interruption) -> dict[str, Any]:
+def _validate(run: Run, interruption: Interruption) -> dict[str, Any]:
     """Evaluate the model on the validation's batches."""
     _stop_if_asked(interruption)
-    if validation is None:
+    if run.validation is None:
         return {}
     before = run.random_states()
 
-    def watched() -> Iterator[Any]:
+    def watched(validation: Iterable[Any]) -> Iterator[Any]:
         for batch in validation:
             _stop_if_asked(interruption)
             yield batch
 
     try:
-        return evaluate(run.model, watched(), run.loss, run.validation_metrics)
+        return measure("validation", run.model, watched(run.validation), run.loss, run.validation_metrics)
     except InterruptionError:
         run.set_random_states(before)  # the validation begins anew when the run goes on
         raise

@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from itertools import islice
 from pathlib import Path
-from types import FunctionType, ModuleType
 from typing import Any
 
 from portanet.checks import whole_number
-from portanet.errors import CheckpointError, DataError, StateDictError
-from portanet.io.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
+from portanet.errors import CheckpointError, StateDictError
+from portanet.io.checkpoint import load_checkpoint, newest_sound, save_checkpoint
 from portanet.nn.module import Module
 from portanet.optim.lr_scheduler.plateau import ReduceLROnPlateau
 from portanet.optim.lr_scheduler.scheduler import LRScheduler
 from portanet.optim.optimizer import Optimizer
-from portanet.random import Generator, default_generator
-from portanet.tensor import Tensor
+from portanet.train.arguments import check_batches, check_metrics, check_parts, ordered_callbacks
 from portanet.train.callbacks import Callback
 from portanet.train.checkpoints import Checkpoints
-from portanet.train.evaluation import check_metrics, metric_values
+from portanet.train.evaluation import metric_values
+from portanet.train.generators import named_generators
 from portanet.train.history import History
 from portanet.train.running import RunningMean
 
 __all__ = ["Run"]
 
 _KIND = "portanet.train.1"
-_SEARCHED, _LONGEST = 10_000, 64
-"""Objects that are searched for generators at most, and the longest list among them."""
 
 
 class Run:
@@ -38,7 +37,7 @@ class Run:
 
     Attributes
     ----------
-    model, loss, optimizer, data, scheduler, metrics, callbacks
+    model, loss, optimizer, data, validation, scheduler, metrics, callbacks
         What ``fit`` was given; the validation has metrics of its own, ``validation_metrics``.
     history : History
         What the epochs reached that have ended.
@@ -52,8 +51,8 @@ class Run:
         How many there are in an epoch, if the data have a length.
     updates : int
         How many steps the optimizer has made.
-    stopped : str or None
-        Why the run ends early, if it does.
+    resumed : bool
+        Whether the run goes on from a checkpoint.
     """
 
     def __init__(
@@ -64,33 +63,68 @@ class Run:
         data: Iterable[Any],
         *,
         epochs: int,
+        validation: Iterable[Any] | None = None,
         scheduler: LRScheduler | None = None,
         metrics: Iterable[Any] = (),
         callbacks: Iterable[Callback] = (),
     ) -> None:
-        _check_kinds(model, loss, optimizer, data, scheduler)
-        self.model, self.loss, self.optimizer, self.data = model, loss, optimizer, data
-        self.scheduler, self.metrics = scheduler, check_metrics(metrics)
-        self.validation_metrics = deepcopy(self.metrics)  # so that a validation can be broken off
-        self.callbacks = _in_their_order(callbacks)
         self.epochs = whole_number("epochs", epochs, low=0)
+        check_parts(model, loss, optimizer, scheduler)
+        check_batches("data", data, self.epochs)
+        if validation is not None:
+            check_batches("validation", validation, self.epochs)
+        self.model, self.loss, self.optimizer, self.data = model, loss, optimizer, data
+        self.validation, self.scheduler, self.metrics = validation, scheduler, check_metrics(metrics)
+        self.validation_metrics = deepcopy(self.metrics)  # so that a validation can be broken off
+        self.callbacks = ordered_callbacks(callbacks)
         self.history = History()
         self.epoch = self.batch = self.updates = 0
         self.batches = _length(data)
-        self.stopped: str | None = None
         self.running = RunningMean(self.history.losses)
-        self._generators = _named_generators(model=model, loss=loss, data=data)
+        self._generators = named_generators(model=model, loss=loss, data=data, validation=validation)
         self._at_epoch_start = self.random_states()
-        self._goes_on = False
+        self.resumed = self._in_epoch = False
+
+    @property
+    def checkpoints(self) -> list[Checkpoints]:
+        """Those of the callbacks that save."""
+        return [callback for callback in self.callbacks if isinstance(callback, Checkpoints)]
 
     def stop(self, reason: str) -> None:
-        """End the run after this epoch."""
-        self.stopped = reason
+        """End the run after this epoch; the history says why."""
+        self.history.stopped = reason
+
+    @property
+    def stopped(self) -> str | None:
+        """Why the run ends early, if it does."""
+        return self.history.stopped
+
+    @property
+    def ended(self) -> bool:
+        """Whether all epochs are done, or the run was stopped."""
+        return self.stopped is not None or self.epoch >= self.epochs
 
     def latest_loss(self) -> float:
-        """The loss of the latest batch; reading it makes the device finish what it was given."""
+        """The loss of the latest batch, NaN before the first; reading it makes the device finish what it was given."""
         self.running.read()
-        return self.history.losses[-1]
+        return self.history.losses[-1] if self.history.losses else math.nan
+
+    @contextmanager
+    def under_way(self) -> Iterator[None]:
+        """Tell the callbacks of the beginning, and of the end those that heard of it, whatever the others raise."""
+        begun: list[Callback] = []
+        now = self.random_states()
+        try:
+            for callback in self.callbacks:
+                begun.append(callback)
+                callback.on_begin(self)
+            if self.resumed:  # the run that never stopped has drawn there once
+                self.set_random_states(now)
+            yield
+        finally:
+            with ExitStack() as ends:
+                for callback in reversed(begun):
+                    ends.callback(callback.on_end, self)
 
     # An epoch
 
@@ -99,18 +133,24 @@ class Run:
 
         In the middle of one they are those that the saved run had before it, in the order that was drawn at its start.
         """
-        if not self._goes_on:
-            self.batch, self.running = 0, RunningMean(self.history.losses)
-            for metric in self.metrics:
-                metric.reset()
-            self._at_epoch_start = self.random_states()
-            return _iterate(self.data, 0)
-        self._goes_on = False
         now = self.random_states()
-        self.set_random_states(self._at_epoch_start)
-        batches = _iterate(self.data, self.batch)
-        self.set_random_states(now)
-        return batches
+        for owner in (self.data, getattr(self.data, "batch_sampler", None)):
+            sampler: Any = getattr(owner, "sampler", None)
+            if hasattr(sampler, "set_epoch"):
+                sampler.set_epoch(self.epoch)
+        for callback in self.callbacks:
+            callback.on_epoch_begin(self)
+        if self._in_epoch:
+            self._in_epoch = False
+            self.set_random_states(self._at_epoch_start)
+            batches = _iterate(self.data, self.batch)
+            self.set_random_states(now)
+            return batches
+        self.batch, self.running = 0, RunningMean(self.history.losses)
+        for metric in self.metrics:
+            metric.reset()
+        self._at_epoch_start = self.random_states()
+        return _iterate(self.data, 0)
 
     def close_epoch(self, validated: Mapping[str, Any]) -> None:
         """Write the epoch's row, step the schedule, and tell the callbacks."""
@@ -140,7 +180,8 @@ class Run:
     def set_random_states(self, states: Mapping[str, Any]) -> None:
         """Put the generators where they were."""
         for name, generator in self._generators.items():
-            generator.set_state(states[name])
+            if name in states:  # a validation may be new
+                generator.set_state(states[name])
 
     # Saving and going on
 
@@ -158,14 +199,14 @@ class Run:
                 "batch": self.batch,
                 "batches": self.batches,
                 "updates": self.updates,
-                "stopped": self.stopped,
             },
             "model": self.model.state_dict(),
+            "loss": self.loss.state_dict() if isinstance(self.loss, Module) else {},
             "optimizer": self.optimizer.state_dict(),
             "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
             "random": {"now": self.random_states(), "at_epoch_start": self._at_epoch_start},
             "running": {"total": self.running.total, "samples": self.running.samples},
-            "metrics": [_state_of(metric) for metric in self.metrics] if self.batch else [],
+            "metrics": [_state_or_none(metric) for metric in self.metrics] if self.batch else [],
             "history": self.history.state_dict(),
             "callbacks": {name: callback.state_dict() for name, callback in self._named_callbacks()},
         }
@@ -196,18 +237,28 @@ class Run:
                 raise StateDictError("one of the two runs has a scheduler and the other has not")
             if batch and len(state_dict["metrics"]) != len(self.metrics):
                 raise StateDictError("it was saved in the middle of an epoch with other metrics")
-            if set(random["now"]) != set(self._generators):
+            if not all(name.startswith("validation") for name in set(random["now"]) ^ set(self._generators)):
                 raise StateDictError(
                     f"it was saved with the generators {', '.join(random['now'])}, and now there are "
                     f"{', '.join(self._generators)}"
                 )
             self.model.load_state_dict(state_dict["model"])
+            if isinstance(self.loss, Module):
+                self.loss.load_state_dict(state_dict["loss"])
             self.optimizer.load_state_dict(state_dict["optimizer"])
             if self.scheduler is not None:
                 self.scheduler.load_state_dict(state_dict["scheduler"])
             self.history.load_state_dict(state_dict["history"])
             for metric, state in zip(self.metrics, state_dict["metrics"]):
-                metric.load_state_dict(state)
+                if state is None:
+                    metric.reset()
+                    warnings.warn(
+                        f"metrics: {metric.name} has no state_dict(), so its value for epoch {epoch + 1} will be that "
+                        "of the batches from here on. Derive it from portanet.metrics.Metric.",
+                        stacklevel=4,  # whoever called fit
+                    )
+                else:
+                    metric.load_state_dict(state)
             for name, callback in self._named_callbacks():
                 if name in remembered:
                     callback.load_state_dict(remembered[name])
@@ -216,13 +267,17 @@ class Run:
             self.running = RunningMean(self.history.losses)
             self.running.total, self.running.samples = float(running["total"]), int(running["samples"])
             self.epoch, self.batch, self.updates = epoch, batch, updates
-            self.stopped = progress["stopped"]
-        except (KeyError, TypeError) as error:
+        except StateDictError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise StateDictError(f"something is missing or is of another kind: {error!r}") from error
-        self._goes_on = batch > 0
+        self.resumed, self._in_epoch = True, batch > 0
 
     def resume(self, path: str | os.PathLike[str]) -> None:
         """Go on from a checkpoint, or from the newest sound one in a folder; an empty folder begins a new run.
+
+        So does a folder that is not there, if its name has no ending or :class:`Checkpoints` save into it. If newer
+        files in the folder are damaged, a warning names them.
 
         Raises
         ------
@@ -230,30 +285,43 @@ class Run:
             If the file is damaged, or is of another run; or if no file in the folder is sound.
         FileNotFoundError
             If there is no such file.
+        TypeError
+            If it is no path.
         """
-        source: Path | None = Path(path)
-        if source is not None and (source.is_dir() or (not source.suffix and not source.exists())):
-            files = sorted(found.name for found in source.glob("*.safetensors"))
-            source = latest_checkpoint(source)
-            if source is None and files:
+        if not isinstance(path, (str, os.PathLike)):
+            raise TypeError(f"resume: expected the path of a checkpoint or of a folder, got {path!r}.")
+        place = next(tensor.device for group in self.optimizer.param_groups for tensor in group["params"])
+        if _is_folder(Path(path), self.checkpoints):
+            source, state, refused = newest_sound(path, place)
+            if source is None and (files := sorted(found.name for found in Path(path).glob("*.safetensors"))):
+                reasons = " ".join(refused) or f"{', '.join(files)} hold weights only."
                 raise CheckpointError(
-                    f"resume: {os.fspath(path)} has no sound checkpoint: {', '.join(files)} are damaged, or "
-                    "hold weights only. Remove them to begin anew."
+                    f"resume: {os.fspath(path)} has no sound checkpoint: {reasons} Remove them to begin anew."
                 )
-        if source is None:
-            return
+            if source is None:
+                return
+            if refused:
+                warnings.warn(
+                    f"resume: going on from {source}, since what is newer cannot be read: {' '.join(refused)}",
+                    stacklevel=3,  # whoever called fit
+                )
+        else:
+            source, state = Path(path), load_checkpoint(path, device=place)
         try:
-            self.load_state_dict(load_checkpoint(source))
+            self.load_state_dict(state)
         except StateDictError as error:
             raise CheckpointError(f"resume: {source} does not fit this run: {error}.") from error
 
     def save_interrupted(self) -> str:
         """Save the run where its checkpoints are, or in the current folder; how to go on, in words."""
-        folders = [callback.last for callback in self.callbacks if isinstance(callback, Checkpoints)]
-        path = folders[0] if folders else _unused("interrupted")
-        self.save(path)
+        if self.checkpoints:
+            path = self.checkpoints[0].save(self)
+        else:
+            path = _unused("interrupted")
+            self.save(path)
+        where = "at its end" if self.ended else f"in epoch {self.epoch + 1} of {self.epochs}"
         return (
-            f"Training was interrupted after {self.updates} updates, in epoch {self.epoch + 1} of {self.epochs}. "
+            f"Training was interrupted after {self.updates} updates, {where}. "
             f"Everything is saved: go on with fit(..., resume={os.fspath(path)!r})."
         )
 
@@ -266,10 +334,17 @@ class Run:
             yield f"{kind} {counts[kind]}", callback
 
 
+def _is_folder(path: Path, checkpoints: Iterable[Checkpoints]) -> bool:
+    """Whether it is a folder, or will be one."""
+    if path.exists():
+        return path.is_dir()
+    return not path.suffix or any(saving.folder.resolve() == path.resolve() for saving in checkpoints)
+
+
 def _length(data: Any) -> int | None:
     try:
         return len(data)
-    except TypeError:  # it has none, or what it is made of has none
+    except (TypeError, NotImplementedError):  # it has none, or what it is made of has none
         return None
 
 
@@ -283,13 +358,9 @@ def _iterate(data: Any, skip: int) -> Iterator[Any]:
     return batches  # type: ignore[no-any-return]
 
 
-def _state_of(metric: Any) -> Any:
-    if not hasattr(metric, "state_dict"):
-        raise TypeError(
-            f"metrics: {metric.name} has no state_dict(), which a checkpoint in the middle of an epoch needs. Derive "
-            "it from portanet.metrics.Metric, or save at the end of epochs only."
-        )
-    return metric.state_dict()
+def _state_or_none(metric: Any) -> Any:
+    """What a metric remembers; one without a state is no reason to lose the run when it is interrupted."""
+    return metric.state_dict() if hasattr(metric, "state_dict") else None
 
 
 def _unused(name: str) -> Path:
@@ -297,57 +368,3 @@ def _unused(name: str) -> Path:
     while path.exists():
         path, number = Path(f"{name}-{number}.safetensors"), number + 1
     return path
-
-
-def _in_their_order(callbacks: Iterable[Callback]) -> Sequence[Callback]:
-    """Those that save come last, so that they save what the others remember."""
-    listed = list(callbacks)
-    for callback in listed:
-        if not isinstance(callback, Callback):
-            kind = (
-                callback.__name__ + ", not called" if isinstance(callback, type) else type(callback).__name__
-            )
-            raise TypeError(f"callbacks: expected portanet.train.Callback objects, got {kind}.")
-    return sorted(listed, key=lambda callback: isinstance(callback, Checkpoints))
-
-
-def _named_generators(**places: Any) -> dict[str, Generator]:
-    """Every generator that is an attribute of these or of what they are made of, and the one for all; each once.
-
-    The nearest come first, so that a generator with two names has the same one in the next run.
-    """
-    found: dict[str, Generator] = {"default": default_generator}
-    known = {id(default_generator)}
-    waiting = deque(places.items())
-    while waiting and len(known) < _SEARCHED:
-        place, value = waiting.popleft()
-        if id(value) in known:
-            continue
-        known.add(id(value))
-        if isinstance(value, Generator):
-            found[place] = value
-        elif isinstance(value, (list, tuple)) and len(value) <= _LONGEST:
-            waiting.extend((f"{place}[{number}]", part) for number, part in enumerate(value))
-        elif isinstance(value, dict) and len(value) <= _LONGEST:
-            waiting.extend((f"{place}[{name!r}]", part) for name, part in value.items())
-        elif not isinstance(value, (Tensor, type, ModuleType, FunctionType)):
-            waiting.extend((f"{place}.{name}", part) for name, part in getattr(value, "__dict__", {}).items())
-    return found
-
-
-def _check_kinds(model: Any, loss: Any, optimizer: Any, data: Any, scheduler: Any) -> None:
-    for name, value, kind, instead in (
-        ("model", model, Module, "a portanet.nn.Module"),
-        ("optimizer", optimizer, Optimizer, "a portanet.optim.Optimizer"),
-        ("data", data, Iterable, "an iterable of batches, such as a DataLoader"),
-        ("scheduler", scheduler, (LRScheduler, type(None)), "a schedule of portanet.optim.lr_scheduler"),
-    ):
-        if not isinstance(value, kind):
-            raise TypeError(f"{name}: expected {instead}, got {type(value).__name__}.")
-    if not callable(loss) or isinstance(loss, type):
-        raise TypeError(f"loss: expected a callable such as nn.CrossEntropyLoss(), got {loss!r}.")
-    trained = {id(tensor) for group in optimizer.param_groups for tensor in group["params"]}
-    if not any(id(parameter) in trained for parameter in model.parameters()):
-        raise DataError(
-            "optimizer: it has none of the model's parameters. Make it with optim.AdamW(model.parameters(), ...)."
-        )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+from portanet.errors import DataError, ShapeError
 from portanet.protocols import Array
 from portanet.tensor import unwrap
 
@@ -30,8 +32,28 @@ class RunningMean:
         self._waiting: list[tuple[Array, int]] = []
 
     def add(self, loss: Any, samples: int) -> None:
-        """Take the mean loss of a batch of so many samples."""
-        self._waiting.append((unwrap(loss), samples))
+        """Take the mean loss of a batch of so many samples.
+
+        Raises
+        ------
+        ShapeError
+            If it is not one number.
+        DataError
+            If there are no samples: a mean over none is NaN, and so are its gradients.
+        """
+        if not samples:
+            raise DataError(
+                "batch: expected at least one sample, got none. Leave batches without samples out of the data."
+            )
+        array = unwrap(loss)
+        if getattr(array, "ndim", 0):
+            if math.prod(array.shape) != 1:
+                raise ShapeError(
+                    f"loss: expected one number for a batch, got shape {tuple(array.shape)}. Take the mean, for "
+                    "example with reduction='mean'."
+                )
+            array = array[(0,) * array.ndim]
+        self._waiting.append((array, samples))
         if len(self._waiting) == _AT_ONCE:
             self.read()
 
@@ -46,6 +68,6 @@ class RunningMean:
         self._waiting.clear()
 
     def mean(self) -> float:
-        """The mean over all samples so far."""
+        """The mean over all samples so far; NaN if there are none."""
         self.read()
-        return self.total / self.samples
+        return self.total / self.samples if self.samples else math.nan
