@@ -165,8 +165,6 @@ class Net(BaseEstimator):  # type: ignore[misc]
                 self._random_state = generator.get_state()
                 self.n_iter_ = len(self.loss_curve_)
                 module.eval()
-            if stop_early:  # the callback gives them back only where it stops the run
-                module.load_state_dict(stopping.state_dict()["weights"])
         return self
 
     def _build(self, X: Any, outputs: int, *, again: bool) -> None:
