@@ -462,7 +462,7 @@ def test_a_read_only_folder_is_named(tmp_path: Path) -> None:
 
 WRITER = """
 import sys
-from portanet.io.atomic import atomic_file
+from portanet.atomic import atomic_file
 with atomic_file(sys.argv[1]) as file:
     file.write(b"begun")
     file.flush()

@@ -20,7 +20,7 @@ BACKENDS = ROOT / "backends"
 # A room may import from the lines above its own and from itself, never from its own line or below.
 ORDER = [
     {"errors", "late", "protocols"},
-    {"checks", "dtypes", "philox", "threads"},
+    {"atomic", "checks", "dtypes", "philox", "threads"},
     {"requirements"},
     {"backend"},
     {"anomaly"},

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from portanet.atomic import remove_leftovers
 from portanet.io.weights import load, save
 from portanet.late import late_names
 
 if TYPE_CHECKING:
     from portanet.io import onnx
-    from portanet.io.atomic import remove_leftovers
     from portanet.io.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
 
 __all__ = [
@@ -22,4 +22,4 @@ __all__ = [
     "save_checkpoint",
 ]
 
-__getattr__, __dir__ = late_names(__name__, ["checkpoint", "atomic", "onnx"])
+__getattr__, __dir__ = late_names(__name__, ["checkpoint", "onnx"])

@@ -12,8 +12,8 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
+from portanet.atomic import atomic_file
 from portanet.errors import CheckpointError
-from portanet.io.atomic import atomic_file
 
 __all__ = [
     "HOST_DTYPES",

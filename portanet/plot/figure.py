@@ -9,6 +9,7 @@ from io import BytesIO
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
+from portanet.atomic import atomic_file
 from portanet.backend import backend_of
 from portanet.dtypes import Device, float64
 from portanet.errors import DTypeError, OptionError
@@ -213,13 +214,6 @@ def save(picture: Any, path: str | os.PathLike[str], *, dpi: float = 150) -> Pat
     file = BytesIO()
     figure.savefig(file, format=kind, dpi=dpi)
     target.parent.mkdir(parents=True, exist_ok=True)
-    # Written beside and then renamed: a full disk does not cost the picture that was there.
-    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        beside.write_bytes(file.getvalue())
-        os.replace(beside, target)
-    except OSError as error:  # which names the file beside
-        raise OSError(error.errno, error.strerror, str(target)) from error
-    finally:
-        beside.unlink(missing_ok=True)
+    with atomic_file(target) as content:  # a full disk does not cost the picture that was there
+        content.write(file.getvalue())
     return target

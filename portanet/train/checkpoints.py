@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from portanet.atomic import claim_folder, remove_leftovers
 from portanet.checks import whole_number
 from portanet.errors import OptionError
-from portanet.io.atomic import claim_folder, remove_leftovers
 from portanet.train.callbacks import Callback, watched_value
 from portanet.train.history import check_mode, is_better
 

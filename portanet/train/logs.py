@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from portanet.atomic import atomic_file
 from portanet.checks import whole_number
 from portanet.errors import OptionError
-from portanet.io.atomic import atomic_file
 from portanet.plot import loss_curve, save
 from portanet.plot.figure import matplotlib_module
 from portanet.train.callbacks import Callback

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from portanet.atomic import atomic_file
 from portanet.checks import whole_number
 from portanet.errors import ExportError, OptionError, PortanetError
 from portanet.functions.inspection import to_host
-from portanet.io.atomic import atomic_file
 from portanet.io.onnx.assembling import assembled, checked_names
 from portanet.io.onnx.recording import Recording
 from portanet.io.onnx.rules import RULES
