@@ -369,8 +369,15 @@ def test_batch_size_is_a_whole_number(batch_size: Any) -> None:
 
 
 def test_what_is_no_dataset_or_generator_is_refused() -> None:
-    for dataset in (7, None, iter([1, 2]), {1, 2}, (i for i in range(3))):
-        with pytest.raises(TypeError, match=r"dataset: expected something with __len__ and __getitem__, got"):
+    for dataset in (7, None, {1, 2}):
+        with pytest.raises(
+            TypeError, match=r"dataset: expected something with __len__ and __getitem__, or a stream"
+        ):
+            DataLoader(dataset)
+    for dataset in (iter([1, 2]), (i for i in range(3))):
+        with pytest.raises(
+            TypeError, match=r"dataset: expected something that can be iterated over in each epoch"
+        ):
             DataLoader(dataset)
     with pytest.raises(TypeError, match=r"generator: expected a portanet\.random\.Generator, got int"):
         DataLoader(Squares(3), shuffle=True, generator=7)  # type: ignore[arg-type]

@@ -143,3 +143,7 @@ def go_on_in_a_fork(loader: Any, epoch: Any) -> None:
         os._exit(0)
     print(os.waitpid(child, 0)[1], [batch.item() for batch in epoch][-1], flush=True)
     loader.close()
+
+
+def doubled(samples: list[int]) -> list[int]:
+    return [2 * sample for sample in samples]

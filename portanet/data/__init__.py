@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from portanet.data.batch_sampler import BatchSampler
-from portanet.data.dataset import BatchedDataset, Dataset, TensorDataset
+from portanet.data.dataset import BatchedDataset, Dataset, IterableDataset, TensorDataset
 from portanet.data.loader import DataLoader
 from portanet.late import late_names
 
@@ -34,6 +34,7 @@ __all__ = [
     "Dataset",
     "DistributedSampler",
     "ImageFolder",
+    "IterableDataset",
     "MNIST",
     "MappedDataset",
     "NPZDataset",

@@ -10,7 +10,7 @@ from portanet.data.orders import plain_numbers, whole_numbers
 from portanet.data.streams import BatchStreams, Epoch
 from portanet.random import stand_in
 
-__all__ = ["BatchMaker"]
+__all__ = ["BatchMaker", "StreamBatchMaker"]
 
 
 class BatchMaker:
@@ -53,3 +53,13 @@ class BatchMaker:
         count = len(self.dataset)
         if end > count:
             raise IndexError(f"sampler: expected numbers of {count} samples, got {end - 1}.")
+
+
+class StreamBatchMaker(BatchMaker):
+    """Makes batches of samples that the loader has read from a stream; a worker is not sent the stream itself."""
+
+    def __init__(self, collate_fn: Callable[[list[Any]], Any] | None) -> None:
+        super().__init__(None, collate_fn)
+
+    def _make(self, samples: list[Any]) -> Any:
+        return stack_samples(samples) if self.collate_fn is None else self.collate_fn(samples)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from numbers import Number
 from typing import Any, Protocol, runtime_checkable
 
@@ -14,7 +14,7 @@ from portanet.functions.manipulation import stack
 from portanet.protocols import Array
 from portanet.tensor import Tensor, asarray, unwrap, wrap
 
-__all__ = ["BatchedDataset", "Dataset", "TensorDataset"]
+__all__ = ["BatchedDataset", "Dataset", "IterableDataset", "TensorDataset"]
 
 
 class Dataset:
@@ -40,6 +40,25 @@ class Dataset:
 
     def __getitem__(self, index: int) -> Any:
         raise NotImplementedError(f"{type(self).__name__} must define __getitem__(index).")
+
+
+class IterableDataset:
+    """The base class of datasets that come as a stream: define ``__iter__``, and ``__len__`` if it is known.
+
+    Anything that has ``__iter__`` and no ``__getitem__`` will do, if it gives its samples in each epoch anew.
+
+    Examples
+    --------
+    >>> class Lines(pn.data.IterableDataset):
+    ...     def __iter__(self):
+    ...         for number in range(5):
+    ...             yield float(number), number % 2
+    >>> [classes.tolist() for _, classes in pn.data.DataLoader(Lines(), batch_size=2)]
+    [[0, 1], [0, 1], [0]]
+    """
+
+    def __iter__(self) -> Iterator[Any]:
+        raise NotImplementedError(f"{type(self).__name__} must define __iter__().")
 
 
 @runtime_checkable

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from portanet.checks import check_number, whole_number
 from portanet.data.batch_sampler import BatchSampler, repeatable
-from portanet.data.batching import BatchMaker
+from portanet.data.batching import BatchMaker, StreamBatchMaker
 from portanet.data.samplers import RandomSampler, SequentialSampler
 from portanet.data.streams import Epoch, EpochStreams
 from portanet.errors import DataError, OptionError
@@ -36,7 +36,9 @@ class DataLoader:
     ----------
     dataset
         Anything with ``__len__`` and ``__getitem__``. If it has ``batch(indices)``, too, as
-        :class:`TensorDataset`, a batch is taken at once and not sample by sample.
+        :class:`TensorDataset`, a batch is taken at once and not sample by sample. Or a stream, as
+        :class:`IterableDataset`, whose samples come in its own order: the loop itself reads it, and workers have the
+        rest of the work, ``collate_fn``, where what takes long belongs.
     batch_size : int, default 1
         Samples in a batch; the last one may be smaller.
     shuffle : bool, default False
@@ -100,13 +102,12 @@ class DataLoader:
         persistent_workers: bool = False,
         generator: Generator | None = None,
     ) -> None:
-        if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
-            raise TypeError(
-                f"dataset: expected something with __len__ and __getitem__, got {type(dataset).__name__}. Wrap arrays "
-                "in portanet.data.TensorDataset(...); make a list of what can only be iterated over."
-            )
-        if len(dataset) == 0:
-            raise DataError("dataset: expected at least one sample, got an empty dataset.")
+        by_number = hasattr(dataset, "__getitem__") or isinstance(dataset, Set)  # which has no order of its own
+        self.is_stream = hasattr(dataset, "__iter__") and not by_number
+        if self.is_stream:
+            _check_stream(dataset, shuffle, sampler, batch_sampler)
+        else:
+            _check_dataset(dataset)
         batch_size = whole_number("batch_size", batch_size, low=1)
         if collate_fn is not None and not callable(collate_fn):
             raise TypeError(f"collate_fn: expected a callable, got {type(collate_fn).__name__}.")
@@ -125,7 +126,9 @@ class DataLoader:
         self.prefetch_factor = whole_number("prefetch_factor", prefetch_factor, low=1)
         self.timeout = timeout
         self.persistent_workers = persistent_workers
-        if sampler is None:
+        if self.is_stream:
+            sampler = dataset
+        elif sampler is None:
             sampler = RandomSampler(dataset) if shuffle else SequentialSampler(dataset)
         self.sampler = sampler
         self.batch_sampler = (
@@ -160,7 +163,9 @@ class DataLoader:
         [[2, 3], [4]]
         """
         skip = whole_number("skip", skip, low=0)
-        make = BatchMaker(self.dataset, self.collate_fn)
+        make = (
+            StreamBatchMaker(self.collate_fn) if self.is_stream else BatchMaker(self.dataset, self.collate_fn)
+        )
         epoch = self._next_epoch(make)
         batches = enumerate(self._layout(epoch))
         for _ in islice(
@@ -184,7 +189,10 @@ class DataLoader:
         return (self.generator or default_generator).next_stream()
 
     def _layout(self, epoch: Epoch | None) -> Iterator[Any]:
-        """The samples of each batch; a sampler without a generator of its own draws from the epoch's streams."""
+        """The numbers of each batch's samples; of a stream, the samples.
+
+        What samplers and streams draw without a generator of their own comes from the epoch's streams.
+        """
         if epoch is None:
             assert isinstance(self.batch_sampler, BatchSampler)
             return self.batch_sampler.batches()
@@ -245,6 +253,26 @@ def _drawing_from(streams: EpochStreams, batches: Iterator[Any]) -> Iterator[Any
         finally:
             stand_in.reset(token)
         yield batch
+
+
+def _check_dataset(dataset: Any) -> None:
+    if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
+        raise TypeError(
+            "dataset: expected something with __len__ and __getitem__, or a stream with __iter__, got "
+            f"{type(dataset).__name__}. Wrap arrays in portanet.data.TensorDataset(...)."
+        )
+    if len(dataset) == 0:
+        raise DataError("dataset: expected at least one sample, got an empty dataset.")
+
+
+def _check_stream(stream: Any, shuffle: bool, sampler: Any, batch_sampler: Any) -> None:
+    repeatable("dataset", stream)
+    for name, given in (("shuffle", shuffle or None), ("sampler", sampler), ("batch_sampler", batch_sampler)):
+        if given is not None:
+            raise OptionError(
+                f"{name}: a stream of samples ({type(stream).__name__}) comes in its own order. Leave it out, or give "
+                "the dataset __len__ and __getitem__."
+            )
 
 
 def _check_samplers(

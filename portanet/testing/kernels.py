@@ -327,10 +327,22 @@ RULES: dict[str, Rule] = {
     "adam": Rule(
         adam,
         (
-            {**ADAM, "weight_decay": 0.0, "decoupled": False, "amsgrad": False, "maximize": False},
-            {**ADAM, "weight_decay": 0.1, "decoupled": False, "amsgrad": True, "maximize": True},
-            {**ADAM, "weight_decay": 0.1, "decoupled": True, "amsgrad": False, "maximize": False},
-            {**ADAM, "weight_decay": 0.1, "decoupled": True, "amsgrad": True, "maximize": True},
+            {
+                **ADAM,
+                "weight_decay": 0.0,
+                "decoupled_weight_decay": False,
+                "amsgrad": False,
+                "maximize": False,
+            },
+            {**ADAM, "weight_decay": 0.1, "decoupled_weight_decay": False, "amsgrad": True, "maximize": True},
+            {
+                **ADAM,
+                "weight_decay": 0.1,
+                "decoupled_weight_decay": True,
+                "amsgrad": False,
+                "maximize": False,
+            },
+            {**ADAM, "weight_decay": 0.1, "decoupled_weight_decay": True, "amsgrad": True, "maximize": True},
         ),
         lambda options: 2 + options["amsgrad"],
     ),
