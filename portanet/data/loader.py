@@ -102,7 +102,8 @@ class DataLoader:
         persistent_workers: bool = False,
         generator: Generator | None = None,
     ) -> None:
-        by_number = hasattr(dataset, "__getitem__") or isinstance(dataset, Set)  # which has no order of its own
+        # A set could be gone through, too, but has no order of its own.
+        by_number = hasattr(dataset, "__getitem__") or isinstance(dataset, Set)
         self.is_stream = hasattr(dataset, "__iter__") and not by_number
         if self.is_stream:
             _check_stream(dataset, shuffle, sampler, batch_sampler)
