@@ -346,3 +346,10 @@ def test_a_schedule_of_another_optimizer_is_noticed() -> None:
         train.fit(model, nn.MSELoss(), mine, [], epochs=1, scheduler=lr_scheduler.StepLR(other, 1))
     with pytest.raises(TypeError, match="scheduler: .*stepped after each update, got ReduceLROnPlateau"):
         train.SchedulerEachUpdate(lr_scheduler.ReduceLROnPlateau(mine))
+
+
+def test_an_optimizer_that_asks_for_the_loss_several_times_is_refused() -> None:
+    model = nn.Linear(2, 1)
+    data = [(pn.zeros((3, 2)), pn.zeros((3, 1)))]
+    with pytest.raises(OptionError, match=r"optimizer: LBFGS asks .* optimizer\.step\(closure\)"):
+        train.fit(model, nn.MSELoss(), optim.LBFGS(model.parameters()), data, epochs=1)

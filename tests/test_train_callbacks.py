@@ -193,9 +193,19 @@ def test_two_runs_cannot_save_into_one_folder(tmp_path: Path) -> None:
 
     together = [train.Checkpoints(tmp_path), train.Checkpoints(os.path.relpath(tmp_path), best="loss")]
     for _ in range(2):  # when the first one has ended the next one may
+        for path in tmp_path.iterdir():
+            path.unlink()
         play([1.0, 2.0], Second(), *together)
         assert load_checkpoint(tmp_path / "last.safetensors")["history"]["columns"]["loss"] == [1.0, 2.0]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["best.safetensors", "last.safetensors"]
+
+
+def test_a_run_that_begins_anew_says_whose_checkpoint_it_replaces(tmp_path: Path) -> None:
+    play([1.0, 2.0], train.Checkpoints(tmp_path))
+    with pytest.warns(UserWarning, match=r"last\.safetensors is of an earlier run.* Pass resume='") as told:
+        play([3.0], train.Checkpoints(tmp_path))
+    assert told[0].filename == play.__code__.co_filename  # which called fit
+    assert load_checkpoint(tmp_path / "last.safetensors")["history"]["columns"]["loss"] == [3.0]
 
 
 def test_a_full_disk_ends_the_run_and_what_was_saved_stays(

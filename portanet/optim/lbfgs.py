@@ -85,6 +85,8 @@ class LBFGS(Optimizer):
     [1.0, 2.0]
     """
 
+    needs_closure = True
+
     def __init__(
         self,
         params: Iterable[Any],

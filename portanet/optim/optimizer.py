@@ -54,6 +54,8 @@ class Optimizer:
     """Whether the rule is right for complex parameters: one that squares gradients is not."""
     step_if_not_saved: ClassVar[int | None] = None
     """The step count of a state dict that has none."""
+    needs_closure: ClassVar[bool] = False
+    """Whether :meth:`step` asks for the loss several times, and so cannot do without a closure."""
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         self.defaults = defaults

@@ -115,8 +115,10 @@ class Recipe(NamedTuple):
             raise OptionError(
                 f"optimizer: expected a class of portanet.optim or its name, such as 'AdamW', got {chosen!r}."
             )
-        if kind.__name__ == "LBFGS":
-            raise OptionError("optimizer: LBFGS asks for the loss several times a step. Choose 'AdamW'.")
+        if kind.needs_closure:
+            raise OptionError(
+                f"optimizer: {kind.__name__} asks for the loss several times a step. Choose 'AdamW'."
+            )
         if not isinstance(options, Mapping) or "lr" in options:
             raise OptionError(
                 "optimizer_options: expected a dict of options beside lr, which is a parameter of the estimator, got "

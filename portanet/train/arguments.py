@@ -26,7 +26,8 @@ def check_parts(model: Any, loss: Any, optimizer: Any, scheduler: Any) -> None:
     TypeError
         If one of them is of another kind.
     DataError, OptionError
-        If the optimizer has none of the model's parameters, or the schedule is another optimizer's.
+        If the optimizer has none of the model's parameters or wants a closure, or the schedule is another
+        optimizer's.
     """
     for name, value, kind, instead in (
         ("model", model, Module, "a portanet.nn.Module"),
@@ -35,6 +36,11 @@ def check_parts(model: Any, loss: Any, optimizer: Any, scheduler: Any) -> None:
     ):
         if not isinstance(value, kind):
             raise TypeError(f"{name}: expected {instead}, got {type(value).__name__}.")
+    if optimizer.needs_closure:
+        raise OptionError(
+            f"optimizer: {type(optimizer).__name__} asks for the loss several times a step, which fit computes once. "
+            "Write the loop yourself, with optimizer.step(closure), or choose another one."
+        )
     if not callable(loss) or isinstance(loss, type):
         raise TypeError(f"loss: expected a callable such as nn.CrossEntropyLoss(), got {loss!r}.")
     trained = {id(tensor) for group in optimizer.param_groups for tensor in group["params"]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,6 +97,12 @@ class Checkpoints(Callback):
                     "own, or end that one."
                 ) from error
         remove_leftovers(self.folder)
+        if not run.resumed and self.last.exists():
+            warnings.warn(
+                f"folder: {self.last} is of an earlier run, and this one, which begins anew, will replace it. Pass "
+                f"resume={os.fspath(self.folder)!r} to fit to go on from there, or choose another folder.",
+                stacklevel=5,  # whoever called fit
+            )
         self.best_value = None
         if self.best is not None and (self.folder / _BEST).exists():
             for row in run.history:
